@@ -1,0 +1,103 @@
+import { createTokenVerifier } from '@carillon/auth'
+import { Interest } from '@carillon/bus'
+import { auction, auctionSettings, auctionStream } from '@carillon/events'
+import {
+  addGateway,
+  authenticateByToken,
+  type Connection,
+  createTopics,
+  type Handler,
+  type Overrides,
+  Service,
+} from '@carillon/service'
+import { type AuctionChannel, eventOf, topicOf } from './auction.ts'
+import type { AuctionConfig } from './config.ts'
+import { closeCodes, errorFrame, parseCommand, pushFrame, SUCCESS } from './protocol.ts'
+import { type Effect, emptySession, leave, step } from './session.ts'
+
+export { type AuctionConfig, readConfig } from './config.ts'
+
+/** Live auction events over WebSocket. */
+export function create(config: AuctionConfig, overrides: Overrides = {}) {
+  const service = new Service({
+    name: 'auction-push',
+    config,
+    adminPortVariable: 'AUCTION_ADMIN_PORT',
+    overrides,
+  })
+  const { bus, clock, metrics, settings } = service
+
+  // NATS → topic → sockets: one subscription for each subject that somebody here follows, one frame for all.
+  const topics = createTopics(service, 'disconnect')
+  const interest = new Interest<AuctionChannel>({
+    bus,
+    deliver(channel, { subject, bytes, publishedAtMs }) {
+      topics.publish(subject, pushFrame(eventOf(channel), bytes), publishedAtMs)
+    },
+  })
+  service.add(interest)
+  bus.keepStream(auctionStream)
+  metrics.gaugeOf('followed_subjects', 'NATS subjects that connections here follow', () => interest.size)
+
+  // Sockets → session → effects.
+  let { idleTimeoutMs } = config
+  const listener = addGateway(service, {
+    port: config.port,
+    portVariable: 'AUCTION_LISTEN_PORT',
+    publicUrl: config.publicUrl,
+    limits: config.limits,
+    closeCodes,
+    errorFrame,
+    idleTimeoutMs: () => idleTimeoutMs,
+  })
+  settings.follow(auctionSettings.idleTimeoutMs, config.idleTimeoutMs, (value) => {
+    idleTimeoutMs = value
+    for (const connection of listener.connections) connection.rearm()
+  })
+
+  const verify = createTokenVerifier({ ...config.auth, now: () => clock.now() })
+  const authenticate = authenticateByToken(verify, (request) => (request.params as { token?: string }).token)
+  listener.accept(['/ws/:token', '/ws', '/ws/'], authenticate, (connection): Handler => {
+    let session = emptySession
+    return {
+      text(frame) {
+        const [next, effects] = step(session, parseCommand(frame), config)
+        session = next
+        for (const effect of effects) perform(effect, connection)
+      },
+      closed() {
+        for (const effect of leave(session)) perform(effect, connection)
+        session = emptySession
+      },
+      subscriptions: () => session.subscriptions.map(topicOf),
+    }
+  })
+
+  function perform(effect: Effect, connection: Connection): void {
+    switch (effect.type) {
+      case 'subscribe': {
+        const { event, auctionId } = effect.subscription
+        topics.subscribe(topicOf(effect.subscription), connection.outbox)
+        return interest.hold(auction[event], { auctionId })
+      }
+      case 'unsubscribe': {
+        const topic = topicOf(effect.subscription)
+        topics.unsubscribe(topic, connection.outbox)
+        return interest.release(topic)
+      }
+      case 'reply':
+        return connection.send(SUCCESS)
+      case 'recover': {
+        const { event } = effect.subscription
+        void interest.lastBeforeLive(topicOf(effect.subscription)).then((bytes) => {
+          if (bytes) connection.send(pushFrame(event, bytes))
+        })
+        return
+      }
+      default:
+        effect satisfies never
+    }
+  }
+
+  return Object.assign(service, { listener })
+}

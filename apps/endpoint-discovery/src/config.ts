@@ -1,0 +1,54 @@
+import {
+  type CommonConfig,
+  commonConfig,
+  commonVariables,
+  type Environment,
+  env,
+  readEnvironment,
+} from '@carillon/service'
+import { Type } from 'typebox'
+import { type ServiceKey, serviceKeys } from './catalog.ts'
+
+const fallbackVariable = (key: ServiceKey) => `${key.toUpperCase()}_FALLBACK_URL`
+
+const variables = Type.Object({
+  ...commonVariables,
+  DISCOVERY_LISTEN_PORT: env.port(8_080),
+  DISCOVERY_ADMIN_PORT: env.port(9_080),
+  DISCOVERY_SIGN_KEYS: Type.Optional(Type.String({ pattern: '^[^=,]+=[^,]+(,[^=,]+=[^,]+)*$' })),
+  VOICE_PING_INTERVAL_S: env.integer(1, 3_600, 15),
+  ...Object.fromEntries(
+    serviceKeys.map((key) => [fallbackVariable(key), Type.Optional(env.url('wss?|https?'))]),
+  ),
+})
+
+export interface DiscoveryConfig extends CommonConfig {
+  readonly port: number
+  readonly pingIntervalS: number
+  /** Signing keys by client code; none: requests need no signature. */
+  readonly signKeys: ReadonlyMap<string, string>
+  /** What to hand out while a service has no live instance. */
+  readonly fallbacks: ReadonlyMap<ServiceKey, string>
+}
+
+/** @throws {EnvironmentError} with everything that is wrong. */
+export function readConfig(environment: Environment): DiscoveryConfig {
+  const values = readEnvironment(variables, environment)
+  return {
+    ...commonConfig(values, values.DISCOVERY_ADMIN_PORT),
+    port: values.DISCOVERY_LISTEN_PORT,
+    pingIntervalS: values.VOICE_PING_INTERVAL_S,
+    signKeys: parseSignKeys(values.DISCOVERY_SIGN_KEYS),
+    fallbacks: new Map(
+      serviceKeys.flatMap((key) => {
+        const url = environment[fallbackVariable(key)]
+        return url ? [[key, url] as const] : []
+      }),
+    ),
+  }
+}
+
+function parseSignKeys(text: string | undefined): ReadonlyMap<string, string> {
+  const pairs = text?.split(',') ?? []
+  return new Map(pairs.map((pair) => [pair.slice(0, pair.indexOf('=')), pair.slice(pair.indexOf('=') + 1)]))
+}

@@ -1,0 +1,86 @@
+import { ANNOUNCE_TTL_MS, type Announcement } from '@carillon/events'
+
+interface Instance {
+  readonly announcement: Announcement
+  readonly heardAtMs: number
+  /** Clients sent there since it last told its count. */
+  sent: number
+}
+
+/** The live instances of all services, as they announce themselves. */
+export class Instances {
+  readonly #byService = new Map<string, Map<string, Instance>>()
+  readonly #random: () => number
+  #deafSinceMs: number | undefined
+  #forgivenUntilMs = 0
+
+  constructor(random: () => number = Math.random) {
+    this.#random = random
+  }
+
+  heard(announcement: Announcement, nowMs: number): void {
+    const { service, instance_id: id } = announcement
+    let instances = this.#byService.get(service)
+    if (instances === undefined) {
+      instances = new Map()
+      this.#byService.set(service, instances)
+    }
+    instances.set(id, { announcement, heardAtMs: nowMs, sent: 0 })
+  }
+
+  /** While we cannot hear anybody, nobody's silence means that they are gone. */
+  deaf(nowMs: number): void {
+    this.#deafSinceMs ??= nowMs
+  }
+
+  /** We hear again: everybody gets the time of one silence to say that they are still there. */
+  hearing(nowMs: number): void {
+    if (this.#deafSinceMs === undefined) return
+    this.#deafSinceMs = undefined
+    this.#forgivenUntilMs = nowMs + ANNOUNCE_TTL_MS
+  }
+
+  /** The instances that are live and not draining. Those that have been silent for too long are forgotten. */
+  live(service: string, nowMs: number): Announcement[] {
+    return this.#live(service, nowMs).map((instance) => instance.announcement)
+  }
+
+  /**
+   * Picks an instance, in the region if there is one and anywhere else otherwise: of two drawn at random, the
+   * one with more room. Instances without room are the last resort.
+   */
+  pick(service: string, region: string | undefined, nowMs: number): Announcement | undefined {
+    const live = this.#live(service, nowMs)
+    const near = live.filter(({ announcement }) => announcement.region === region)
+    const here = near.length > 0 ? near : live
+    const roomy = here.filter((instance) => room(instance) > 0)
+    const picked = this.#better(roomy.length > 0 ? roomy : here)
+    if (picked === undefined) return undefined
+    picked.sent += 1
+    return picked.announcement
+  }
+
+  #live(service: string, nowMs: number): Instance[] {
+    const instances = this.#byService.get(service)
+    if (instances === undefined) return []
+    const lenient = this.#deafSinceMs !== undefined || nowMs < this.#forgivenUntilMs
+    const live: Instance[] = []
+    for (const [id, instance] of instances) {
+      if (nowMs - instance.heardAtMs > ANNOUNCE_TTL_MS && !lenient) instances.delete(id)
+      else if (!instance.announcement.draining) live.push(instance)
+    }
+    return live
+  }
+
+  #better(instances: readonly Instance[]): Instance | undefined {
+    if (instances.length < 2) return instances[0]
+    const first = Math.floor(this.#random() * instances.length)
+    const second = (first + 1 + Math.floor(this.#random() * (instances.length - 1))) % instances.length
+    const [a, b] = [instances[first] as Instance, instances[second] as Instance]
+    return room(a) >= room(b) ? a : b
+  }
+}
+
+function room({ announcement, sent }: Instance): number {
+  return announcement.capacity - announcement.connections - sent
+}

@@ -1,0 +1,80 @@
+import { type Announcement, discovery } from '@carillon/events'
+import { listen, type Overrides, Service } from '@carillon/service'
+import { fastify } from 'fastify'
+import { catalog, DEFAULT_SERVICE, isServiceKey, type ServiceKey, serviceKeys } from './catalog.ts'
+import type { DiscoveryConfig } from './config.ts'
+import { Instances } from './instances.ts'
+import { readParameters, refuseSignature } from './query.ts'
+
+export { type DiscoveryConfig, readConfig } from './config.ts'
+
+const failure = (reason: string) => ({ error_code: -1, error_reason: reason })
+
+/** Tells clients which endpoint to use. Answers come from memory: they never wait for NATS. */
+export function create(config: DiscoveryConfig, overrides: Overrides = {}) {
+  const service = new Service({
+    name: 'endpoint-discovery',
+    config,
+    adminPortVariable: 'DISCOVERY_ADMIN_PORT',
+    overrides,
+  })
+  const { bus, clock, metrics } = service
+
+  // Announcements → the table of live instances.
+  const instances = new Instances()
+  bus.subscribe(discovery.announce, {}, ({ payload }) => instances.heard(payload, clock.now()))
+  bus.onChange((connected) => (connected ? instances.hearing(clock.now()) : instances.deaf(clock.now())))
+
+  // The table → answers.
+  const answered = metrics.counter('discovery_answers_total', 'Answers by service and outcome', [
+    'asked',
+    'outcome',
+  ])
+
+  function endPoint(key: ServiceKey, region: string | undefined) {
+    const found: Announcement | undefined = instances.pick(catalog[key], region, clock.now())
+    const url = found?.end_point ?? config.fallbacks.get(key)
+    answered.inc({ asked: key, outcome: found ? 'found' : url ? 'fallback' : 'none' })
+    if (url === undefined) return failure(`no ${key} endpoint is live`)
+    return { error_code: 0, error_reason: '', end_point: url, ping_interval: config.pingIntervalS }
+  }
+
+  const http = fastify({ logger: false, trustProxy: config.trustProxy, forceCloseConnections: true })
+  http.setErrorHandler((_error, _request, reply) =>
+    reply.code(400).send(failure('the request is not understood')),
+  )
+  http.setNotFoundHandler((_request, reply) => reply.code(404).send(failure('there is nothing here')))
+
+  http.get('/iapi/websocket/end_point', async (request) => {
+    const parameters = readParameters(request.query)
+    if (parameters === undefined) return failure('a parameter is given twice')
+    const refused = refuseSignature(parameters, config.signKeys)
+    if (refused !== undefined) return failure(refused)
+    const { service: key = DEFAULT_SERVICE, region } = parameters
+    if (!isServiceKey(key)) return failure(`service must be one of ${serviceKeys.join(', ')}`)
+    return endPoint(key, region)
+  })
+
+  http.get('/iapi/websocket/end_points', async (request) => {
+    const parameters = readParameters(request.query)
+    if (parameters === undefined) return failure('a parameter is given twice')
+    const refused = refuseSignature(parameters, config.signKeys)
+    if (refused !== undefined) return failure(refused)
+    const endPoints = serviceKeys.map((key) => [key, endPoint(key, parameters.region)])
+    return { error_code: 0, error_reason: '', end_points: Object.fromEntries(endPoints) }
+  })
+
+  let port: number | undefined
+  service.add({
+    async start() {
+      port = await listen(http, {
+        service: service.name,
+        host: config.host,
+        port: config.port,
+        variable: 'DISCOVERY_LISTEN_PORT',
+      })
+    },
+    stop: async () => http.close(),
+  })
+  return Object.assign(service, { port: () => port })
+}

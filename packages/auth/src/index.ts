@@ -1,0 +1,11 @@
+export { type ClaimTimes, registeredTimes } from './claim-times.ts'
+export { signRequest, verifyRequest } from './request-sign.ts'
+export {
+  createTokenVerifier,
+  signToken,
+  type TokenFailure,
+  type TokenOptions,
+  type TokenResult,
+  type VerifiedToken,
+  type VerifyToken,
+} from './token.ts'

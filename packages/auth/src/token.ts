@@ -1,0 +1,139 @@
+import type { webcrypto } from 'node:crypto'
+import {
+  type CompactVerifyGetKey,
+  compactVerify,
+  createRemoteJWKSet,
+  errors,
+  type JWTPayload,
+  SignJWT,
+} from 'jose'
+import { type ClaimTimes, registeredTimes } from './claim-times.ts'
+
+/** Why a token was refused. Fit for a metric's label and a client's error: it says nothing of the token. */
+export type TokenFailure =
+  | 'missing'
+  | 'malformed'
+  | 'unsupported_algorithm'
+  | 'bad_signature'
+  | 'expired'
+  | 'not_yet_valid'
+  | 'keys_unavailable'
+
+export interface VerifiedToken {
+  readonly claims: JWTPayload
+  /** The `sub` claim, where there is one. */
+  readonly subject: string | undefined
+  /** When it ends, in milliseconds since the epoch. */
+  readonly expiresAtMs: number
+}
+
+export type TokenResult =
+  | { readonly ok: true; readonly token: VerifiedToken }
+  | { readonly ok: false; readonly failure: TokenFailure }
+
+export interface TokenOptions {
+  /** The shared secret of HS256 tokens. */
+  readonly secret?: string
+  /** Where the public keys of RS256, PS256, ES256 and EdDSA tokens are. */
+  readonly jwksUrl?: string
+  readonly issuer?: string
+  readonly audience?: string
+  /** Reads the times out of the claims; default: `created` or `nbf`, and `exp`. */
+  readonly times?: (claims: JWTPayload) => ClaimTimes | undefined
+  /** How far another machine's clock may be ahead, in milliseconds. */
+  readonly toleranceMs?: number
+  readonly now?: () => number
+}
+
+const ASYMMETRIC = ['RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512', 'ES256', 'ES384', 'ES512', 'EdDSA']
+const TOKEN_LENGTH_MAX = 8_192
+
+export type VerifyToken = (token: string | undefined) => Promise<TokenResult>
+
+/**
+ * Verifies JSON Web Tokens with pinned algorithms: HS256 where a secret is given, public-key ones where a JWKS
+ * URL is. With both, each algorithm is checked with its own kind of key.
+ * @throws {TypeError} if neither is given.
+ */
+export function createTokenVerifier(options: TokenOptions): VerifyToken {
+  const {
+    secret,
+    jwksUrl,
+    issuer,
+    audience,
+    times = registeredTimes,
+    toleranceMs = 60_000,
+    now = Date.now,
+  } = options
+  if (secret === undefined && jwksUrl === undefined) throw new TypeError('a secret or a JWKS URL is needed')
+  const secretKey = secret === undefined ? undefined : importSecret(secret)
+  const remoteKeys = jwksUrl === undefined ? undefined : createRemoteJWKSet(new URL(jwksUrl))
+  const algorithms = [...(secretKey ? ['HS256'] : []), ...(remoteKeys ? ASYMMETRIC : [])]
+  const key: CompactVerifyGetKey = (header, token) => {
+    if (header.alg === 'HS256') return secretKey as Promise<webcrypto.CryptoKey>
+    return (remoteKeys as NonNullable<typeof remoteKeys>)(header, token)
+  }
+
+  return async (token) => {
+    if (token === undefined || token === '') return refuse('missing')
+    if (token.length > TOKEN_LENGTH_MAX) return refuse('malformed')
+    let claims: JWTPayload | undefined
+    try {
+      claims = parseClaims((await compactVerify(token, key, { algorithms })).payload)
+    } catch (error) {
+      return refuse(failureOf(error))
+    }
+    if (claims === undefined || (issuer && claims.iss !== issuer)) return refuse('malformed')
+    if (audience && ![claims.aud].flat().includes(audience)) return refuse('malformed')
+    const found = times(claims)
+    if (found === undefined) return refuse('malformed')
+    if (found.expiresAtMs <= now()) return refuse('expired')
+    if (found.notBeforeMs !== undefined && found.notBeforeMs > now() + toleranceMs)
+      return refuse('not_yet_valid')
+    return { ok: true, token: { claims, subject: claims.sub || undefined, expiresAtMs: found.expiresAtMs } }
+  }
+}
+
+const refuse = (failure: TokenFailure): TokenResult => ({ ok: false, failure })
+
+/** Claims are a JSON object, and `sub`, where there is one, a string. */
+function parseClaims(payload: Uint8Array): JWTPayload | undefined {
+  try {
+    const claims: unknown = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(payload))
+    if (typeof claims !== 'object' || claims === null || Array.isArray(claims)) return undefined
+    const { sub } = claims as JWTPayload
+    return sub === undefined || typeof sub === 'string' ? (claims as JWTPayload) : undefined
+  } catch {
+    return undefined
+  }
+}
+
+function importSecret(secret: string): Promise<webcrypto.CryptoKey> {
+  const algorithm = { name: 'HMAC', hash: 'SHA-256' }
+  return crypto.subtle.importKey('raw', new TextEncoder().encode(secret), algorithm, false, [
+    'sign',
+    'verify',
+  ])
+}
+
+function failureOf(error: unknown): TokenFailure {
+  if (error instanceof errors.JWSSignatureVerificationFailed || error instanceof errors.JWKSNoMatchingKey) {
+    return 'bad_signature'
+  }
+  if (error instanceof errors.JOSEAlgNotAllowed) return 'unsupported_algorithm'
+  if (error instanceof errors.JWKSTimeout || error instanceof TypeError) return 'keys_unavailable'
+  if (error instanceof errors.JOSEError) return 'malformed'
+  return 'keys_unavailable'
+}
+
+/**
+ * A token as the login service issues it: HS256, `sub`, `created` in milliseconds, `exp` in seconds, and no
+ * `typ` in the header. For the command-line tool and for tests.
+ */
+export async function signToken(
+  secret: string,
+  claims: JWTPayload,
+  header: { readonly alg: string; readonly typ?: string } = { alg: 'HS256' },
+): Promise<string> {
+  return new SignJWT(claims).setProtectedHeader(header).sign(await importSecret(secret))
+}

@@ -1,0 +1,53 @@
+import { type Setting, settingsBucket } from '@carillon/events'
+import type { Bus } from './bus.ts'
+
+interface Followed {
+  readonly setting: Setting<unknown>
+  readonly apply: (value: unknown) => void
+}
+
+/** A service's settings that operators change while it runs: the bucket's `<service>.<name>` keys. */
+export class LiveSettings {
+  readonly #bus: Bus
+  readonly #service: string
+  readonly #followed = new Map<string, Followed>()
+  #stop: (() => void) | undefined
+
+  constructor(bus: Bus, service: string) {
+    this.#bus = bus
+    this.#service = service
+  }
+
+  /**
+   * Applies the setting now and at every change; without a stored value the default holds. A bad value is
+   * refused and logged, and the old one stays.
+   */
+  follow<T>(setting: Setting<T>, defaultValue: T, apply: (value: T) => void): void {
+    this.#followed.set(`${this.#service}.${setting.name}`, {
+      setting: setting as Setting<unknown>,
+      apply: (value) => apply(value === undefined ? defaultValue : (value as T)),
+    })
+    apply(defaultValue)
+  }
+
+  start(): void {
+    const { log } = this.#bus
+    this.#stop = this.#bus.bucket(settingsBucket).watch((change) => {
+      const followed = this.#followed.get(change.key)
+      if (followed === undefined) return
+      const refuse = (reason: string) =>
+        log.error({ key: change.key, reason }, 'a setting was refused, the old value stays')
+      if ('refused' in change) return refuse(change.refused)
+      if (change.value !== undefined) {
+        const checked = followed.setting.value.decode(new TextEncoder().encode(JSON.stringify(change.value)))
+        if (!checked.ok) return refuse(checked.reason)
+      }
+      log.info({ key: change.key, value: change.value ?? null }, 'a setting was changed')
+      followed.apply(change.value)
+    })
+  }
+
+  stop(): void {
+    this.#stop?.()
+  }
+}

@@ -1,0 +1,32 @@
+import { auction, auctionStream } from './auction.ts'
+import type { EventChannel } from './channel.ts'
+import { control } from './control.ts'
+import { discovery } from './discovery.ts'
+import { auctionSettings, commonSettings, type Setting, settingsBucket } from './settings.ts'
+import type { BucketDefinition, StreamDefinition } from './storage.ts'
+
+/** Everything that is public on NATS, in one place: the published contract is generated from this. */
+export interface Contract {
+  readonly domains: Readonly<Record<string, Readonly<Record<string, EventChannel>>>>
+  readonly streams: readonly StreamDefinition[]
+  readonly buckets: readonly BucketDefinition<unknown>[]
+  readonly settings: Readonly<Record<string, readonly Setting<unknown>[]>>
+}
+
+// A channel of one payload is not assignable to a channel of unknown: its encode takes less.
+const anyChannels = (channels: object) => channels as Readonly<Record<string, EventChannel>>
+const anySettings = (settings: object) => Object.values(settings) as Setting<unknown>[]
+
+export const contract: Contract = {
+  domains: {
+    auction: anyChannels(auction),
+    discovery: anyChannels(discovery),
+    control: anyChannels(control),
+  },
+  streams: [auctionStream],
+  buckets: [settingsBucket],
+  settings: {
+    '<service>': anySettings(commonSettings),
+    'auction-push': anySettings(auctionSettings),
+  },
+}

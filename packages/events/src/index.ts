@@ -1,0 +1,27 @@
+export { asyncapi } from './asyncapi.ts'
+export * from './auction.ts'
+export {
+  agreesWithSubject,
+  defineEvent,
+  defineRequest,
+  type Event,
+  EventChannel,
+  type EventOptions,
+  RequestChannel,
+  type RequestOptions,
+} from './channel.ts'
+export { type Contract, contract } from './contract.ts'
+export * from './control.ts'
+export * from './discovery.ts'
+export { binary, json, type Payload, type Result } from './payload.ts'
+export { Id } from './schemas.ts'
+export * from './settings.ts'
+export { type BucketDefinition, DAY_MS, HOUR_MS, type StreamDefinition } from './storage.ts'
+export {
+  escapeKey,
+  escapeToken,
+  type SubjectParams,
+  SubjectPattern,
+  unescapeKey,
+  unescapeToken,
+} from './subject.ts'

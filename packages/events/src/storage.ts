@@ -1,0 +1,24 @@
+import type { Payload } from './payload.ts'
+
+/** A JetStream stream as the contract fixes it. Plain data: the bus makes it so. */
+export interface StreamDefinition {
+  readonly name: string
+  readonly summary: string
+  readonly subjects: readonly string[]
+  readonly messagesPerSubject: number
+  readonly maxAgeMs: number
+  readonly storage: 'file' | 'memory'
+}
+
+/** A JetStream key-value bucket as the contract fixes it. */
+export interface BucketDefinition<T> {
+  readonly name: string
+  readonly summary: string
+  readonly value: Payload<T>
+  readonly storage: 'file' | 'memory'
+  /** Entries end this long after their last write; 0 keeps them. */
+  readonly maxAgeMs: number
+}
+
+export const HOUR_MS = 3_600_000
+export const DAY_MS = 24 * HOUR_MS

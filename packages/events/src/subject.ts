@@ -1,0 +1,120 @@
+/**
+ * NATS subjects as typed values. A pattern is a subject with named holes: `auction.{auctionId}.bid`.
+ * `{name}` stands for one token; `{name...}`, only at the end, for one or more tokens (`v1.user.getSettings`).
+ */
+export type SubjectParams<P extends string> = P extends `${string}{${infer Name}}${infer Rest}`
+  ? { readonly [K in ParamName<Name>]: string } & SubjectParams<Rest>
+  : unknown
+
+type ParamName<N extends string> = N extends `${infer Base}...` ? Base : N
+
+/** The runtime form of {@link SubjectParams}: parameter name to unescaped value. */
+export type ParamValues = Readonly<Record<string, string>>
+
+const LONE_SURROGATE = /\p{Surrogate}/gu
+
+/**
+ * An id as one subject token: `encodeURIComponent`, with `.` and `*` escaped too.
+ * @throws {RangeError} if the id is empty: NATS has no empty tokens.
+ */
+export function escapeToken(id: string): string {
+  if (id === '') throw new RangeError('a subject token cannot be empty')
+  return encodeURIComponent(id.replace(LONE_SURROGATE, '\uFFFD')).replace(/[.*]/g, (c) =>
+    c === '.' ? '%2E' : '%2A',
+  )
+}
+
+/** The id behind a token, or undefined where the token is no valid escape sequence. */
+export function unescapeToken(token: string): string | undefined {
+  if (!token.includes('%')) return token
+  try {
+    return decodeURIComponent(token)
+  } catch {
+    return undefined
+  }
+}
+
+/** An id as one token of a key-value key, where the escape character is `=`. */
+export function escapeKey(id: string): string {
+  return escapeToken(id).replace(/[!~'()%]/g, (c) =>
+    c === '%' ? '=' : `=${c.charCodeAt(0).toString(16).toUpperCase()}`,
+  )
+}
+
+/** The id behind a token of a key-value key, or undefined where it is no valid escape sequence. */
+export function unescapeKey(token: string): string | undefined {
+  return unescapeToken(token.replaceAll('=', '%'))
+}
+
+interface Token {
+  readonly text: string
+  readonly param: string | undefined
+  readonly rest: boolean
+}
+
+/** A compiled subject pattern: prints subjects and wildcard filters, and reads the ids back. */
+export class SubjectPattern<P extends string> {
+  readonly pattern: P
+  readonly #tokens: readonly Token[]
+
+  constructor(pattern: P) {
+    this.pattern = pattern
+    this.#tokens = pattern.split(/\.(?![^{]*\})/).map((text) => {
+      const hole = /^\{(\w+)(\.\.\.)?\}$/.exec(text)
+      return { text, param: hole?.[1], rest: hole?.[2] !== undefined }
+    })
+  }
+
+  /** The names of the holes, in order. */
+  get params(): readonly string[] {
+    return this.#tokens.flatMap((token) => token.param ?? [])
+  }
+
+  /** The pattern as an AsyncAPI address: `{method...}` is `{method}` there. */
+  get address(): string {
+    return this.pattern.replaceAll('...}', '}')
+  }
+
+  /** The subject of these ids. @throws {RangeError} if an id is empty. */
+  subject(params: SubjectParams<P>): string {
+    return this.#print(params as ParamValues, (token) => {
+      throw new RangeError(`${this.pattern} needs ${token.param}`)
+    })
+  }
+
+  /** The subscription filter of these ids; a missing one becomes a wildcard. */
+  filter(params: Partial<SubjectParams<P>> = {}): string {
+    return this.#print(params as ParamValues, (token) => (token.rest ? '>' : '*'))
+  }
+
+  /** The ids in a subject, or undefined where it does not match this pattern. */
+  parse(subject: string): SubjectParams<P> | undefined {
+    const parts = subject.split('.')
+    const values: Record<string, string> = {}
+    for (const [i, token] of this.#tokens.entries()) {
+      const part = parts[i]
+      if (part === undefined || part === '') return undefined
+      if (token.param === undefined) {
+        if (token.text !== part) return undefined
+      } else {
+        const ids = (token.rest ? parts.slice(i) : [part]).map(unescapeToken)
+        if (ids.includes(undefined)) return undefined
+        values[token.param] = ids.join('.')
+      }
+    }
+    const last = this.#tokens.at(-1)
+    if (!last?.rest && parts.length !== this.#tokens.length) return undefined
+    return values as SubjectParams<P>
+  }
+
+  #print(params: ParamValues, missing: (token: Token) => string): string {
+    return this.#tokens
+      .map((token) => {
+        if (token.param === undefined) return token.text
+        const value = params[token.param]
+        if (value === undefined) return missing(token)
+        return token.rest ? value.split('.').map(escapeToken).join('.') : escapeToken(value)
+      })
+      .join('.')
+  }
+}

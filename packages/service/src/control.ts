@@ -1,0 +1,38 @@
+import type { Bus } from '@carillon/bus'
+import type { CloseCode } from '@carillon/codec'
+import { control } from '@carillon/events'
+import type { Connection } from './listener/connection.ts'
+import type { Registry } from './listener/registry.ts'
+
+export interface ControlOptions {
+  readonly bus: Bus
+  readonly service: string
+  readonly instanceId: string
+  readonly connections: Registry
+  /** What a connection is closed with where the request names no code. */
+  readonly disconnected: CloseCode
+}
+
+/** More connections of one user than this are counted, not described: an answer must fit into a message. */
+const DESCRIBED_MAX = 500
+
+/** Serves `control.{service}.*`: every instance answers for the connections it holds. */
+export function serveControl({ bus, service, instanceId, connections, disconnected }: ControlOptions): void {
+  bus.serve(control.disconnect, { service }, ({ payload }) => {
+    const { user_id, device_id, code = disconnected.code, reason = disconnected.reason } = payload
+    let closed = 0
+    for (const connection of [...connections.ofUser(user_id)]) {
+      if (device_id !== undefined && connection.identity?.deviceId !== device_id) continue
+      connection.close({ code, reason })
+      closed += 1
+    }
+    return { instance_id: instanceId, closed }
+  })
+
+  bus.serve(control.connections, { service }, ({ payload: { user_id } }) => {
+    if (user_id === undefined) return { instance_id: instanceId, count: connections.size }
+    const theirs: Connection[] = [...connections.ofUser(user_id)]
+    const described = theirs.slice(0, DESCRIBED_MAX).map((connection) => connection.report())
+    return { instance_id: instanceId, count: theirs.length, connections: described }
+  })
+}

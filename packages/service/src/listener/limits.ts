@@ -1,0 +1,72 @@
+/** Limits of a listener. Every one is an option with a default; see the app's PROTOCOL.md. */
+export interface Limits {
+  /** Connections of the whole instance; a live setting. */
+  connectionsMax: number
+  readonly connectionsPerAddressMax: number
+  readonly connectionsPerUserMax: number
+  /** A larger frame is refused with an error. */
+  readonly frameBytesMax: number
+  /** A frame beyond this is not even received: the connection is closed with 1009. */
+  readonly frameBytesHardMax: number
+  /** Frames a second, pings and pongs included, over a burst of twice as many. */
+  readonly framesPerSecondMax: number
+  /** Bytes that may wait for a client. */
+  readonly outboxBytesMax: number
+  /** From the TCP connection to the end of the upgrade request, and to authentication where that comes later. */
+  readonly unauthenticatedMs: number
+  /** More refused frames than this within `offencesWindowMs` close the connection. */
+  readonly offencesMax: number
+  readonly offencesWindowMs: number
+  /** How long a client may take to answer a close frame. */
+  readonly closeMs: number
+}
+
+export const defaultLimits: Limits = {
+  connectionsMax: 50_000,
+  connectionsPerAddressMax: 20_000,
+  connectionsPerUserMax: 2_000,
+  frameBytesMax: 16_384,
+  frameBytesHardMax: 262_144,
+  framesPerSecondMax: 100,
+  outboxBytesMax: 1_048_576,
+  unauthenticatedMs: 10_000,
+  offencesMax: 20,
+  offencesWindowMs: 10_000,
+  closeMs: 2_000,
+}
+
+/** A token bucket: so many a second, over a burst of twice as many. */
+export class RateLimit {
+  #tokens: number
+  #atMs: number
+
+  constructor(perSecond: number, nowMs: number) {
+    this.#tokens = perSecond * 2
+    this.#atMs = nowMs
+  }
+
+  take(perSecond: number, nowMs: number): boolean {
+    const earned = (Math.max(0, nowMs - this.#atMs) * perSecond) / 1_000
+    this.#tokens = Math.min(perSecond * 2, this.#tokens + earned)
+    this.#atMs = nowMs
+    if (this.#tokens < 1) return false
+    this.#tokens -= 1
+    return true
+  }
+}
+
+/** Counts offences in a window that begins with the first of them. */
+export class Offences {
+  #count = 0
+  #sinceMs = 0
+
+  /** Notes one offence; answers whether they are too many now. */
+  add(limits: Pick<Limits, 'offencesMax' | 'offencesWindowMs'>, nowMs: number): boolean {
+    if (nowMs - this.#sinceMs > limits.offencesWindowMs) {
+      this.#sinceMs = nowMs
+      this.#count = 0
+    }
+    this.#count += 1
+    return this.#count > limits.offencesMax
+  }
+}

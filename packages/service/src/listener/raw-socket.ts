@@ -1,0 +1,35 @@
+import type { Socket } from 'node:net'
+import type { Duplex } from 'node:stream'
+import type { WebSocket } from 'ws'
+
+/*
+ * The one place that knows the inside of `ws`. A prepared frame goes to the raw socket as it is: encoding it
+ * anew for each client is most of what a fan-out costs. That is sound because
+ *  - no extension is ever negotiated, so that a frame's bytes are the same for everybody, and
+ *  - without extensions ws writes each frame in the same call, so that its own frames (pong, close) and ours
+ *    keep their order on the socket.
+ * test/raw-socket.test.ts holds both, and fails when ws changes.
+ */
+interface Inside {
+  readonly _socket: Duplex & Partial<Pick<Socket, 'remoteAddress' | 'bytesRead' | 'bytesWritten'>>
+  readonly _receiver: { prependListener(event: 'error', listener: (error: Error) => void): void }
+}
+
+export type RawSocket = Inside['_socket']
+
+/** @throws {Error} if an extension was negotiated. */
+export function rawSocketOf(socket: WebSocket): RawSocket {
+  if (socket.extensions !== '') throw new Error('prepared frames need a connection without extensions')
+  const raw = (socket as unknown as Inside)._socket
+  if (raw === null || typeof raw?.write !== 'function')
+    throw new Error('ws has no raw socket where it had one')
+  return raw
+}
+
+/**
+ * Calls back when a frame cannot be received at all (too large, not UTF-8, against the RFC), before ws sends
+ * its close frame: the last chance to tell the client why.
+ */
+export function beforeReceiveError(socket: WebSocket, callback: (this: unknown, error: Error) => void): void {
+  ;(socket as unknown as Inside)._receiver.prependListener('error', callback)
+}

@@ -1,0 +1,31 @@
+import type { FastifyInstance } from 'fastify'
+
+/** A port that cannot be listened on, in words for whoever started the service. */
+export class PortError extends Error {}
+
+/**
+ * Listens and answers the port, which is a free one where `port` is 0.
+ * @throws {PortError} that names the service, the port and the variable to change.
+ */
+export async function listen(
+  server: FastifyInstance,
+  where: {
+    readonly service: string
+    readonly host: string
+    readonly port: number
+    readonly variable: string
+  },
+): Promise<number> {
+  const { service, host, port, variable } = where
+  try {
+    await server.listen({ host, port, backlog: 4_096 })
+  } catch (error) {
+    const code = (error as NodeJS.ErrnoException).code
+    const reasons: Record<string, string> = { EADDRINUSE: 'is taken', EACCES: 'needs more rights' }
+    const reason = reasons[code ?? '']
+    if (reason === undefined) throw error
+    throw new PortError(`${service}: port ${port} ${reason}; set ${variable} to another one`)
+  }
+  const address = server.server.address()
+  return typeof address === 'object' && address !== null ? address.port : port
+}

@@ -1,0 +1,164 @@
+import { randomBytes } from 'node:crypto'
+import { hostname } from 'node:os'
+import { Bus, LiveSettings } from '@carillon/bus'
+import { commonSettings } from '@carillon/events'
+import type { FastifyInstance } from 'fastify'
+import type { DestinationStream } from 'pino'
+import { createAdminServer } from './admin.ts'
+import { type Clock, systemClock } from './clock.ts'
+import type { CommonConfig } from './common-config.ts'
+import { listen } from './listening.ts'
+import { createLogger, type Logger } from './logger.ts'
+import { Metrics } from './metrics.ts'
+import { TimingWheel } from './timing-wheel.ts'
+
+/** What tests replace. */
+export interface Overrides {
+  readonly clock?: Clock
+  readonly instanceId?: string
+  readonly logDestination?: DestinationStream
+}
+
+/** A part of a service with a beginning and an end of its own, such as its listener. */
+export interface Part {
+  start?(): void | Promise<void>
+  /** The instance is going away: send clients elsewhere. Runs while NATS still stands. */
+  drain?(overMs: number): Promise<void>
+  stop?(): void | Promise<void>
+}
+
+export interface ServiceOptions {
+  readonly name: string
+  readonly config: CommonConfig
+  readonly adminPortVariable: string
+  readonly overrides?: Overrides
+}
+
+type Phase = 'starting' | 'ready' | 'draining' | 'stopped'
+
+/**
+ * What every deployable has: a logger, metrics, the bus, live settings, one timing wheel, an admin port, and a
+ * life in order. Parts start in the order they were added and stop in reverse.
+ */
+export class Service {
+  readonly name: string
+  readonly instanceId: string
+  readonly config: CommonConfig
+  readonly startedAtMs: number
+  readonly clock: Clock
+  readonly wheel: TimingWheel
+  readonly log: Logger
+  readonly metrics: Metrics
+  readonly bus: Bus
+  readonly settings: LiveSettings
+  readonly #admin: FastifyInstance
+  readonly #adminPortVariable: string
+  readonly #parts: Part[] = []
+  #phase: Phase = 'starting'
+  #starting: Promise<void> | undefined
+  #stopping: Promise<void> | undefined
+  #adminPort: number | undefined
+
+  constructor({ name, config, adminPortVariable, overrides = {} }: ServiceOptions) {
+    this.name = name
+    this.config = config
+    this.instanceId = overrides.instanceId ?? `${hostname()}-${randomBytes(4).toString('hex')}`
+    this.clock = overrides.clock ?? systemClock
+    this.startedAtMs = this.clock.now()
+    this.wheel = new TimingWheel(this.clock)
+    this.log = createLogger(name, this.instanceId, config.logLevel, overrides.logDestination)
+    this.metrics = new Metrics(name)
+    this.bus = new Bus({ ...config.nats, name: `${name} ${this.instanceId}`, log: this.log })
+    this.settings = new LiveSettings(this.bus, name)
+    this.settings.follow(commonSettings.logLevel, config.logLevel as 'info', (level) => {
+      this.log.level = level
+    })
+    this.#admin = createAdminServer({ metrics: this.metrics, notReady: () => this.#notReady() })
+    this.#adminPortVariable = adminPortVariable
+    this.#describeBus()
+  }
+
+  get draining(): boolean {
+    return this.#phase === 'draining' || this.#phase === 'stopped'
+  }
+
+  /** The admin port that is listened on, once started. */
+  get adminPort(): number {
+    if (this.#adminPort === undefined) throw new Error('the service is not started')
+    return this.#adminPort
+  }
+
+  add<P extends Part>(part: P): P {
+    this.#parts.push(part)
+    return part
+  }
+
+  /** Opens everything. Does not wait for NATS: `/readyz` tells. @throws {PortError} */
+  start(): Promise<void> {
+    this.#starting ??= this.#start()
+    return this.#starting
+  }
+
+  /** Drains and closes; a second call answers the first one's promise. */
+  stop(): Promise<void> {
+    this.#stopping ??= this.#stop()
+    return this.#stopping
+  }
+
+  async #start(): Promise<void> {
+    const { host, adminPort } = this.config
+    this.#adminPort = await listen(this.#admin, {
+      service: this.name,
+      host,
+      port: adminPort,
+      variable: this.#adminPortVariable,
+    })
+    this.bus.start()
+    this.settings.start()
+    this.wheel.start()
+    try {
+      for (const part of this.#parts) await part.start?.()
+    } catch (error) {
+      await this.#close()
+      throw error
+    }
+    this.#phase = 'ready'
+    this.log.info({ admin_port: this.#adminPort }, 'started')
+  }
+
+  async #stop(): Promise<void> {
+    await this.#starting?.catch(() => {})
+    if (this.#phase === 'ready') {
+      this.#phase = 'draining'
+      this.log.info('draining')
+      const { drainSeconds } = this.config
+      for (const part of this.#parts) await part.drain?.(drainSeconds * 1_000)
+    }
+    await this.#close()
+    this.log.info('stopped')
+  }
+
+  async #close(): Promise<void> {
+    this.#phase = 'stopped'
+    for (const part of this.#parts.toReversed()) await part.stop?.()
+    this.wheel.stop()
+    this.settings.stop()
+    await this.bus.stop()
+    await this.#admin.close()
+  }
+
+  #notReady(): string | undefined {
+    if (this.#phase !== 'ready') return this.#phase
+    return this.bus.connected ? undefined : 'NATS is not connected'
+  }
+
+  #describeBus(): void {
+    const { metrics, bus } = this
+    const rejected = metrics.counter('rejected_payloads_total', 'NATS payloads refused, by domain', [
+      'domain',
+    ])
+    bus.onRejected(({ subject }) => rejected.inc({ domain: subject.split('.', 1)[0] ?? '' }))
+    metrics.gaugeOf('nats_connected', 'Whether NATS is connected', () => Number(bus.connected))
+    metrics.countOf('nats_reconnects_total', 'Reconnects to NATS', () => bus.reconnects)
+  }
+}

@@ -1,0 +1,6 @@
+export { ManualClock } from './clock.ts'
+export { eventually } from './eventually.ts'
+export { NatsServer } from './nats-server.ts'
+export { publishRaw } from './raw-publisher.ts'
+export { loginToken } from './tokens.ts'
+export { UpgradeRefused, WebSocketClient } from './web-socket-client.ts'
