@@ -2,6 +2,7 @@ export { type ClaimTimes, registeredTimes } from './claim-times.ts'
 export { signRequest, verifyRequest } from './request-sign.ts'
 export {
   createTokenVerifier,
+  DEVELOPMENT_SECRET,
   signToken,
   type TokenFailure,
   type TokenOptions,

@@ -48,6 +48,9 @@ export interface TokenOptions {
 const ASYMMETRIC = ['RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512', 'ES256', 'ES384', 'ES512', 'EdDSA']
 const TOKEN_LENGTH_MAX = 8_192
 
+/** Signs and verifies on a developer's machine; services refuse it in production. */
+export const DEVELOPMENT_SECRET = 'carillon-development-secret-not-for-production'
+
 export type VerifyToken = (token: string | undefined) => Promise<TokenResult>
 
 /**

@@ -1,1 +1,2 @@
-export {}
+export { startFleet } from './fleet.ts'
+export { runTool } from './tool.ts'

@@ -1,9 +1,6 @@
-import type { TokenOptions } from '@carillon/auth'
+import { DEVELOPMENT_SECRET, type TokenOptions } from '@carillon/auth'
 import { Type } from 'typebox'
 import { type Environment, env } from './environment.ts'
-
-/** Works on a developer's machine; refused in production. */
-export const DEVELOPMENT_SECRET = 'carillon-development-secret-not-for-production'
 
 /** Variables that every service reads. */
 export const commonVariables = {

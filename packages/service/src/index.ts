@@ -7,7 +7,6 @@ export {
   type CommonConfig,
   commonConfig,
   commonVariables,
-  DEVELOPMENT_SECRET,
 } from './common-config.ts'
 export { type Environment, EnvironmentError, env, readEnvironment } from './environment.ts'
 export { addGateway, type GatewayOptions } from './gateway.ts'

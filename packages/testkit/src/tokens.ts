@@ -1,5 +1,4 @@
-import { signToken } from '@carillon/auth'
-import { DEVELOPMENT_SECRET } from '@carillon/service'
+import { DEVELOPMENT_SECRET, signToken } from '@carillon/auth'
 
 /** A login token as the source systems issue them. */
 export function loginToken(

@@ -1,0 +1,31 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { Bus } from '@carillon/bus'
+import { Failure } from './failure.ts'
+import { natsUrl } from './running.ts'
+
+const PATIENCE_MS = 3_000
+
+/** Runs with a connected bus and closes it. @throws {Failure} where NATS is not reachable. */
+export async function withBus<T>(body: (bus: Bus) => Promise<T>): Promise<T> {
+  const url = natsUrl()
+  const { NATS_USER: user, NATS_PASSWORD: password, NATS_CREDS_FILE: credsFile } = process.env
+  const bus = new Bus({
+    url,
+    name: 'carillon tool',
+    ...(user && { user }),
+    ...(password && { password }),
+    ...(credsFile && { credsFile }),
+  })
+  bus.start()
+  try {
+    const patience = Date.now() + PATIENCE_MS
+    while (!bus.connected) {
+      if (Date.now() > patience)
+        throw new Failure(`NATS is not reachable at ${url}; is it running? (npm start, or set NATS_URL)`)
+      await sleep(20)
+    }
+    return await body(bus)
+  } finally {
+    await bus.stop()
+  }
+}

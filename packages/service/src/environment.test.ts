@@ -1,0 +1,64 @@
+import { describe, expect, test } from '@jest/globals'
+import { Type } from 'typebox'
+import { authProblems } from './common-config.ts'
+import { type Environment, EnvironmentError, env, readEnvironment } from './environment.ts'
+
+const schema = Type.Object({
+  A_PORT: env.port(80),
+  A_LEVEL: env.oneOf(['low', 'high'], 'low'),
+  A_URL: Type.Optional(env.url('wss?')),
+  A_FLAG: env.boolean(false),
+  A_NAME: env.text(),
+})
+const read = (environment: Environment) => readEnvironment(schema, environment)
+
+describe('an environment', () => {
+  test('is read by type, with defaults; empty means unset', () => {
+    expect(read({ A_NAME: 'x', A_PORT: '', A_FLAG: 'true', OTHER: '1' })).toEqual({
+      A_NAME: 'x',
+      A_PORT: 80,
+      A_LEVEL: 'low',
+      A_FLAG: true,
+    })
+  })
+
+  test('is refused with every problem at once, and no value is repeated', () => {
+    const bad = { A_PORT: '80a', A_LEVEL: 'middle', A_URL: 'http://x', A_FLAG: 'yes' }
+    expect(() => read(bad)).toThrow(EnvironmentError)
+    try {
+      read(bad)
+    } catch (error) {
+      expect((error as EnvironmentError).problems).toEqual([
+        'A_PORT must be a whole number from 0 to 65535',
+        'A_LEVEL must be one of low, high',
+        'A_URL must match ^(wss?)://[^\\s/]+',
+        'A_FLAG must be boolean',
+        'A_NAME is required',
+      ])
+    }
+  })
+
+  test.each(['-1', '65536', '1.5', '0x10', ' 80', '1e3'])('%s is no port', (port) => {
+    expect(() => read({ A_NAME: 'x', A_PORT: port })).toThrow('A_PORT must be a whole number from 0 to 65535')
+  })
+})
+
+describe('credentials in production', () => {
+  test.each([
+    [{}, 'AUTH_HS256_SECRET or AUTH_JWKS_URL is required in production'],
+    [
+      { AUTH_HS256_SECRET: 'carillon-development-secret-not-for-production' },
+      'AUTH_HS256_SECRET is the development secret',
+    ],
+    [{ AUTH_HS256_SECRET: 'short' }, 'AUTH_HS256_SECRET is shorter than 16 characters'],
+  ])('%j is refused', (environment, problem) => {
+    expect(authProblems({ NODE_ENV: 'production', ...environment })).toEqual([problem])
+    expect(authProblems(environment)).toEqual([])
+  })
+
+  test('a secret of its own or a JWKS URL is enough', () => {
+    const production = { NODE_ENV: 'production' }
+    expect(authProblems({ ...production, AUTH_HS256_SECRET: 'a secret that nobody knows' })).toEqual([])
+    expect(authProblems({ ...production, AUTH_JWKS_URL: 'https://keys' })).toEqual([])
+  })
+})

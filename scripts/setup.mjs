@@ -1,0 +1,132 @@
+// Gets a fresh clone ready, with nothing but Node and npm: pnpm, dependencies, build, nats-server. Every step is
+// skipped when it was done before.
+import { spawn, spawnSync } from 'node:child_process'
+import { createHash } from 'node:crypto'
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { delimiter, join, resolve } from 'node:path'
+
+export const root = resolve(import.meta.dirname, '..')
+export const home = resolve(process.env.CARILLON_HOME ?? join(root, '.carillon'))
+const bin = join(root, 'node_modules', '.bin')
+
+/** Stops with a message instead of a stack trace. */
+export class SetupError extends Error {}
+
+export function requireNode() {
+  const [major, minor] = process.versions.node.split('.').map(Number)
+  if (major > 20 || (major === 20 && minor >= 19)) return
+  throw new SetupError(`Carillon needs Node 20.19 or later; this is ${process.versions.node}`)
+}
+
+/** Installs the dependencies unless the lock file and the manifests are those of the last time. */
+export async function install() {
+  const stamp = join(root, 'node_modules', '.carillon-installed')
+  const wanted = fingerprint()
+  if (existsSync(stamp) && readFileSync(stamp, 'utf8') === wanted) return
+  const { packageManager } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
+  console.log(`Installing dependencies with ${packageManager} …`)
+  await execute('npx', ['-y', packageManager, 'install', '--frozen-lockfile'])
+  writeFileSync(stamp, wanted)
+}
+
+function fingerprint() {
+  const folders = ['apps', 'packages'].flatMap((group) =>
+    readdirSync(join(root, group)).map((name) => join(root, group, name)),
+  )
+  const files = [root, ...folders].map((folder) => join(folder, 'package.json')).filter(existsSync)
+  const hash = createHash('sha256').update(process.versions.node.split('.')[0])
+  for (const file of [join(root, 'pnpm-lock.yaml'), join(root, 'pnpm-workspace.yaml'), ...files]) {
+    hash.update(readFileSync(file))
+  }
+  return hash.digest('hex')
+}
+
+/** Builds what has changed since the last build. */
+export async function build() {
+  await execute(join(bin, 'turbo'), ['run', 'build', '--output-logs=errors-only', '--no-update-notifier'], {
+    quiet: existsSync(join(root, 'packages', 'service', 'dist')),
+  })
+}
+
+/** The path of a nats-server: from NATS_SERVER, PATH, or Debian's package, unpacked into the state folder. */
+export async function natsServer() {
+  const unpacked = join(home, 'nats-server', 'usr', 'sbin', 'nats-server')
+  const unpackedBin = join(home, 'nats-server', 'usr', 'bin', 'nats-server')
+  const candidates = [
+    process.env.NATS_SERVER,
+    ...(process.env.PATH ?? '').split(delimiter).map((folder) => join(folder, 'nats-server')),
+    '/usr/sbin/nats-server',
+    unpacked,
+    unpackedBin,
+  ]
+  const found = () => candidates.find((path) => path && existsSync(path))
+  if (!found()) await unpackNatsServer()
+  const path = found()
+  if (path) return path
+  throw new SetupError(
+    'No nats-server was found. Set NATS_URL to a running one, put nats-server (2.9 or later) on PATH, or install ' +
+      'it: `apt-get install nats-server` on Debian and Ubuntu, `brew install nats-server` on macOS.',
+  )
+}
+
+/** No root rights and no system service are needed: apt fetches the package, dpkg unpacks it. */
+async function unpackNatsServer() {
+  if (spawnSync('apt-get', ['--version']).status !== 0 || spawnSync('dpkg-deb', ['--version']).status !== 0)
+    return
+  console.log('Fetching nats-server with apt …')
+  const folder = join(home, 'nats-server')
+  const lists = join(folder, 'lists')
+  mkdirSync(join(lists, 'partial'), { recursive: true })
+  const options = [
+    '-q',
+    '-o',
+    `Dir::State::Lists=${lists}`,
+    '-o',
+    'Debug::NoLocking=1',
+    '-o',
+    'APT::Sandbox::User=',
+  ]
+  const apt = (...args) =>
+    spawnSync('apt-get', [...options, ...args], { cwd: folder, stdio: 'ignore' }).status === 0
+  if (!apt('update') || !apt('download', 'nats-server')) return
+  const archive = readdirSync(folder).find((name) => name.startsWith('nats-server') && name.endsWith('.deb'))
+  if (archive) spawnSync('dpkg-deb', ['-x', join(folder, archive), folder], { stdio: 'ignore' })
+}
+
+/** Runs a program to its end; its output is shown, or only when it fails where `quiet`. */
+export function execute(command, args, { quiet = false, env = {} } = {}) {
+  return new Promise((done, fail) => {
+    const child = spawn(command, args, {
+      cwd: root,
+      stdio: ['ignore', quiet ? 'pipe' : 'inherit', quiet ? 'pipe' : 'inherit'],
+      env: {
+        ...process.env,
+        PATH: `${bin}${delimiter}${process.env.PATH}`,
+        TURBO_TELEMETRY_DISABLED: '1',
+        ...env,
+      },
+    })
+    let output = ''
+    child.stdout?.on('data', (chunk) => (output += chunk))
+    child.stderr?.on('data', (chunk) => (output += chunk))
+    child.once('error', fail)
+    child.once('exit', (code) => {
+      if (code === 0) return done()
+      process.stderr.write(output)
+      fail(new SetupError(`${command} ${args.join(' ')} failed with ${code}`))
+    })
+  })
+}
+
+/** Runs a script's main function; what a user can mend is one message, and every failure is exit code 1. */
+export async function main(body) {
+  try {
+    requireNode()
+    await body()
+  } catch (error) {
+    // A failure with an exit code is one that its user can mend.
+    const known = error instanceof SetupError || error.exitCode !== undefined
+    console.error(known ? error.message : error)
+    process.exit(error.exitCode ?? 1)
+  }
+}
