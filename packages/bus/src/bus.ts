@@ -11,6 +11,7 @@ import {
   type Msg,
   type MsgHdrs,
   type Subscription as NatsSubscription,
+  NoRespondersError,
   RequestError,
 } from '@nats-io/transport-node'
 import { Bucket } from './bucket.ts'
@@ -170,7 +171,7 @@ export class Bus {
       })
       return this.#answer(channel, reply)
     } catch (error) {
-      if (error instanceof RequestError && error.isNoResponders()) throw new NoResponders(subject)
+      if (isNoResponders(error)) throw new NoResponders(subject)
       throw error
     }
   }
@@ -190,7 +191,7 @@ export class Bus {
     try {
       for await (const reply of replies) answers.push(this.#answer(channel, reply))
     } catch (error) {
-      if (!(error instanceof RequestError && error.isNoResponders())) throw error
+      if (!isNoResponders(error)) throw error
     }
     return answers
   }
@@ -306,6 +307,10 @@ class Opening {
   close(): void {
     if (this.#subscription && !this.#subscription.isClosed()) this.#subscription.unsubscribe()
   }
+}
+
+function isNoResponders(error: unknown): boolean {
+  return error instanceof NoRespondersError || (error instanceof RequestError && error.isNoResponders())
 }
 
 function withHeaders(values: Headers | undefined): { headers?: MsgHdrs } {

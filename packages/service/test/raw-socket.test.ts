@@ -1,7 +1,7 @@
 import { once } from 'node:events'
 import type { AddressInfo } from 'node:net'
 import { textFrame } from '@carillon/codec'
-import { eventually, WebSocketClient } from '@carillon/testkit'
+import { WebSocketClient } from '@carillon/testkit'
 import { afterEach, describe, expect, test } from '@jest/globals'
 import { type WebSocket, WebSocketServer } from 'ws'
 import { beforeReceiveError, rawSocketOf } from '../src/listener/raw-socket.ts'
