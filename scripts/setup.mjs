@@ -93,6 +93,23 @@ async function unpackNatsServer() {
   if (archive) spawnSync('dpkg-deb', ['-x', join(folder, archive), folder], { stdio: 'ignore' })
 }
 
+/** The path of a Chromium for the browser tests, installed with apt where that is possible, or undefined. */
+export function chromium() {
+  const names = ['chromium', 'chromium-browser', 'google-chrome']
+  const folders = (process.env.PATH ?? '').split(delimiter)
+  const found = () => names.flatMap((name) => folders.map((folder) => join(folder, name))).find(existsSync)
+  if (process.env.CHROMIUM || found()) return process.env.CHROMIUM ?? found()
+  if (process.getuid?.() !== 0 || spawnSync('apt-get', ['--version']).status !== 0) return undefined
+  console.log('Installing Chromium with apt, for the browser tests …')
+  spawnSync('apt-get', ['-q', 'update'], { stdio: 'ignore' })
+  const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' }
+  spawnSync('apt-get', ['-q', '-y', '--no-install-recommends', 'install', 'chromium'], {
+    stdio: 'ignore',
+    env,
+  })
+  return found()
+}
+
 /** Runs a program to its end; its output is shown, or only when it fails where `quiet`. */
 export function execute(command, args, { quiet = false, env = {} } = {}) {
   return new Promise((done, fail) => {

@@ -2,12 +2,16 @@
 import { mkdtempSync, readFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { build, execute, install, main, natsServer, root } from './setup.mjs'
+import { build, chromium, execute, install, main, natsServer, root } from './setup.mjs'
 
 await main(async () => {
   await install()
   await build()
   const env = { NATS_SERVER: await natsServer(), NODE_OPTIONS: '--experimental-vm-modules --no-warnings' }
+  const browser = chromium()
+  if (browser) env.CHROMIUM = browser
+  else
+    console.log('No Chromium here: the browser tests are skipped. Put one on PATH, or name it in CHROMIUM.')
   console.log('Linting …')
   await execute('biome', ['check', '.'], { quiet: true })
   console.log('Checking types …')

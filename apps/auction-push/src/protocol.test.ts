@@ -93,8 +93,13 @@ describe('PROTOCOL.md', () => {
   const rows = (heading: string) =>
     (page.split(`## ${heading}\n`)[1]?.split('\n## ')[0] ?? '')
       .split('\n')
-      .filter((line) => line.startsWith('| ') && !line.startsWith('| code') && !line.startsWith('| limit'))
-      .map((line) => line.slice(2, -2).split(' | '))
+      .filter((line) => /^\| (?!code|limit|-)/.test(line))
+      .map((line) =>
+        line
+          .slice(1, -1)
+          .split('|')
+          .map((cell) => cell.trim()),
+      )
 
   test('lists every error code and no other', () => {
     expect(

@@ -42,7 +42,7 @@ export class Outbox {
   /** Sends one frame to this client alone, such as an answer; past the bound it is a slow consumer. */
   send(frame: Uint8Array): void {
     if (this.#closed) return
-    if (!this.#hasRoom(frame.length)) return this.#overflow()
+    if (!this.#hasRoom(frame.length)) return this.overflow()
     this.#write(frame, 1)
   }
 
@@ -61,7 +61,7 @@ export class Outbox {
       else this.#write(batch.bytes, batch.entries.length)
     } else if (this.#hasRoom(batch.bytes.length)) this.#write(batch.bytes, batch.entries.length)
     else if (policy === 'drop') this.#counters.dropped += batch.entries.length
-    else this.#overflow()
+    else this.overflow()
   }
 
   /** Holds conflated messages back until {@link resume}. */
@@ -132,7 +132,8 @@ export class Outbox {
     this.#sink.write(bytes)
   }
 
-  #overflow(): void {
+  /** The client does not keep up: nothing more is sent, and it is closed. */
+  overflow(): void {
     this.close()
     this.#counters.slowConsumers += 1
     this.#sink.slowConsumer()

@@ -232,6 +232,11 @@ export class Connection implements Sink, Timed {
     const now = clock.now()
     this.#lastFrameAtMs = now
     frameReceived(bytes)
+    if (this.bufferedBytes > limits.outboxBytesMax) {
+      // Pongs do not pass through the outbox, but wait in the same socket.
+      this.outbox.overflow()
+      return false
+    }
     if (this.#rate.take(limits.framesPerSecondMax, now)) return true
     this.refuse(new ProtocolError('rate_limited', `at most ${limits.framesPerSecondMax} frames a second`))
     return false

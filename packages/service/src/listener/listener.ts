@@ -12,7 +12,7 @@ import type { TimingWheel } from '../timing-wheel.ts'
 import { Connection, type Handler, type Identity, type Surroundings } from './connection.ts'
 import type { Limits } from './limits.ts'
 import { Registry } from './registry.ts'
-import { releaseUpgrade } from './upgrade.ts'
+import { endRefusedUpgrades, releaseUpgrade } from './upgrade.ts'
 
 /** Who it is, or why nobody is let in: an HTTP status before the upgrade, and a reason for the metric. */
 export type Authentication =
@@ -38,7 +38,8 @@ export interface ListenerOptions {
   readonly metrics: Metrics
 }
 
-const TOKEN_LENGTH_MAX = 8_192
+/** Longer than any request line that Node accepts: a long token is refused as a token, not as a path. */
+const PATH_PARAMETER_MAX = 65_536
 
 /** Accepts WebSocket connections, within limits, and closes them in order. */
 export class Listener {
@@ -58,13 +59,19 @@ export class Listener {
     this.#server = fastify({
       logger: false,
       trustProxy: options.trustProxy,
-      routerOptions: { maxParamLength: TOKEN_LENGTH_MAX },
+      routerOptions: { maxParamLength: PATH_PARAMETER_MAX },
       http: { headersTimeout: limits.unauthenticatedMs, requestTimeout: limits.unauthenticatedMs },
       return503OnClosing: true,
       forceCloseConnections: true,
     })
     this.#server.register(websocket, {
-      options: { maxPayload: limits.frameBytesHardMax, perMessageDeflate: false, clientTracking: false },
+      options: {
+        maxPayload: limits.frameBytesHardMax,
+        perMessageDeflate: false,
+        clientTracking: false,
+        // Pings count as frames and pongs as queued bytes: our limits close with a code that says so.
+        ...{ maxPendingAutoPongs: 0 },
+      },
       // Connections are closed by drain(): the plugin's own way waits for every peer.
       preClose: (done) => done(),
       errorHandler: (error, socket) => {
@@ -149,6 +156,7 @@ export class Listener {
   }
 
   async start(): Promise<void> {
+    endRefusedUpgrades(this.#server)
     this.#port = await listen(this.#server, {
       service: this.#options.service,
       host: this.#options.host,

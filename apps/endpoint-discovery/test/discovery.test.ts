@@ -1,0 +1,200 @@
+import { signRequest } from '@carillon/auth'
+import { type Announcement, discovery } from '@carillon/events'
+import { eventually, ManualClock, NatsServer, publishRaw } from '@carillon/testkit'
+import { afterEach, beforeEach, describe, expect, test } from '@jest/globals'
+import { create, readConfig } from '../src/server.ts'
+
+type Discovery = ReturnType<typeof create>
+
+interface Answer {
+  readonly error_code: number
+  readonly end_point?: string
+  readonly end_points: Readonly<Record<string, unknown>>
+}
+
+let nats: NatsServer
+let services: Discovery[]
+beforeEach(async () => {
+  nats = await NatsServer.start()
+  services = []
+})
+afterEach(async () => {
+  await Promise.all(services.map((service) => service.stop()))
+  await nats.stop()
+})
+
+async function boot(environment: Record<string, string> = {}, clock = new ManualClock()) {
+  const service = create(
+    readConfig({
+      NATS_URL: nats.url,
+      DISCOVERY_LISTEN_PORT: '0',
+      DISCOVERY_ADMIN_PORT: '0',
+      LISTEN_HOST: '127.0.0.1',
+      LOG_LEVEL: 'fatal',
+      ...environment,
+    }),
+    { clock },
+  )
+  services.push(service)
+  await service.start()
+  return service
+}
+const get = async (service: Discovery, path: string) => {
+  const response = await fetch(`http://127.0.0.1:${service.port()}${path}`)
+  return { status: response.status, body: (await response.json()) as Answer }
+}
+const ask = async (service: Discovery, query = '') =>
+  (await get(service, `/iapi/websocket/end_point${query}`)).body
+const announce = (service: string, change: Partial<Announcement> = {}) => {
+  const payload = {
+    service,
+    instance_id: 'i1',
+    end_point: `ws://127.0.0.1/${service}`,
+    region: 'default',
+    connections: 0,
+    capacity: 10,
+    draining: false,
+    version: '1',
+    started_at: 1,
+    ...change,
+  }
+  return publishRaw(
+    nats.port,
+    discovery.announce.subject({ service, instanceId: payload.instance_id }),
+    JSON.stringify(payload),
+  )
+}
+
+describe('an endpoint', () => {
+  test('is that of the service asked for, voice by default, with all common parameters accepted', async () => {
+    const service = await boot()
+    await eventually(() => service.bus.connected)
+    await service.bus.roundTrip()
+    await announce('auction-push')
+    await announce('voice-room-ws')
+    const common = [
+      'code',
+      'dno',
+      'sid',
+      'man',
+      'mod',
+      'an',
+      'h',
+      'fr',
+      'pf',
+      'pf_ver',
+      'verc',
+      'ver',
+      'ts',
+      'net',
+    ]
+    const query = [...common, 'ckey', 'lat', 'lon', 'lang'].map((name) => `${name}=1`).join('&')
+    await eventually(async () => (await ask(service, `?${query}`)).error_code === 0)
+    expect(await ask(service, `?${query}`)).toEqual({
+      error_code: 0,
+      error_reason: '',
+      end_point: 'ws://127.0.0.1/voice-room-ws',
+      ping_interval: 15,
+    })
+    expect(await ask(service, '?service=auction')).toMatchObject({ end_point: 'ws://127.0.0.1/auction-push' })
+    const all = (await get(service, '/iapi/websocket/end_points')).body
+    expect(all.end_points.auction).toMatchObject({ error_code: 0 })
+    expect(all.end_points.im).toEqual({ error_code: -1, error_reason: 'no im endpoint is live' })
+  })
+
+  test('is gone after seven seconds of silence, and at once when it drains', async () => {
+    const clock = new ManualClock()
+    const service = await boot({ AUCTION_FALLBACK_URL: 'wss://elsewhere' }, clock)
+    await eventually(() => service.bus.connected)
+    await service.bus.roundTrip()
+    await announce('auction-push')
+    await eventually(
+      async () => (await ask(service, '?service=auction')).end_point === 'ws://127.0.0.1/auction-push',
+    )
+    clock.move(7_001)
+    expect(await ask(service, '?service=auction')).toMatchObject({
+      error_code: 0,
+      end_point: 'wss://elsewhere',
+    })
+    await announce('auction-push')
+    await eventually(
+      async () => (await ask(service, '?service=auction')).end_point === 'ws://127.0.0.1/auction-push',
+    )
+    await announce('auction-push', { draining: true })
+    await eventually(async () => (await ask(service, '?service=auction')).end_point === 'wss://elsewhere')
+  })
+
+  test('is still known while NATS is away', async () => {
+    const clock = new ManualClock()
+    const service = await boot({}, clock)
+    await eventually(() => service.bus.connected)
+    await service.bus.roundTrip()
+    await announce('auction-push')
+    await eventually(async () => (await ask(service, '?service=auction')).error_code === 0)
+    await nats.halt()
+    await eventually(() => !service.bus.connected)
+    clock.move(60_000)
+    expect(await ask(service, '?service=auction')).toMatchObject({ error_code: 0 })
+    expect((await fetch(`http://127.0.0.1:${service.adminPort}/readyz`)).status).toBe(503)
+  })
+})
+
+describe('bad questions', () => {
+  test('an unknown service, a doubled parameter, another path', async () => {
+    const service = await boot()
+    expect(await ask(service, '?service=x')).toEqual({
+      error_code: -1,
+      error_reason: 'service must be one of auction, voice, quote, im, campus',
+    })
+    expect(await ask(service, '?service=constructor')).toMatchObject({ error_code: -1 })
+    expect(await ask(service, '?service=im&service=voice')).toMatchObject({ error_code: -1 })
+    expect(await ask(service, '?service=%ff')).toMatchObject({ error_code: -1 })
+    expect(await get(service, '/other')).toMatchObject({ status: 404, body: { error_code: -1 } })
+  })
+
+  test('announcements that are not true to their subject or their schema are refused', async () => {
+    const service = await boot()
+    await eventually(() => service.bus.connected)
+    await service.bus.roundTrip()
+    await publishRaw(nats.port, 'discovery.announce.auction-push.i1', '{"service":"auction-push"}')
+    await announce('auction-push', { end_point: 'javascript:alert(1)' })
+    await announce('voice-room-ws')
+    await eventually(async () => (await ask(service)).error_code === 0)
+    expect(await ask(service, '?service=auction')).toMatchObject({ error_code: -1 })
+  })
+
+  test('signatures, where keys are set', async () => {
+    const service = await boot({
+      DISCOVERY_SIGN_KEYS: 'app=secret,other=x',
+      AUCTION_FALLBACK_URL: 'wss://elsewhere',
+    })
+    const parameters = { code: 'app', service: 'auction', ts: '1', lang: '中' }
+    const query = (all: Record<string, string>) => `?${new URLSearchParams(all)}`
+    const h = signRequest(parameters, 'secret')
+    expect(await ask(service, query({ ...parameters, h }))).toMatchObject({ error_code: 0 })
+    for (const [change, reason] of [
+      [{ h: '' }, 'h is required'],
+      [{ code: '' }, 'code is required'],
+      [{ h: 'x' }, 'the signature is not valid'],
+      [{ ts: '2' }, 'the signature is not valid'],
+      [{ code: 'nobody' }, 'the signature is not valid'],
+    ] as const) {
+      expect(await ask(service, query({ ...parameters, h, ...change }))).toEqual({
+        error_code: -1,
+        error_reason: reason,
+      })
+    }
+  })
+})
+
+test('a bad environment is refused with everything that is wrong', () => {
+  const bad = {
+    DISCOVERY_LISTEN_PORT: 'x',
+    DISCOVERY_SIGN_KEYS: 'nokey',
+    VOICE_FALLBACK_URL: 'nourl',
+    DRAIN_SECONDS: '-1',
+  }
+  expect(() => readConfig(bad)).toThrow(
+    /DRAIN_SECONDS.*\n.*DISCOVERY_LISTEN_PORT.*\n.*DISCOVERY_SIGN_KEYS.*\n.*VOICE_FALLBACK_URL/,
+  )
+})
