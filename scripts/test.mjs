@@ -18,7 +18,8 @@ await main(async () => {
   await execute('tsc', ['--noEmit'], { quiet: true })
   const results = join(mkdtempSync(join(tmpdir(), 'carillon-test-')), 'results.json')
   const jest = join(root, 'node_modules', 'jest', 'bin', 'jest.js')
-  const args = [jest, '--json', `--outputFile=${results}`, ...process.argv.slice(2)]
+  // A failed test may leave something open behind it; that must not hold up the result.
+  const args = [jest, '--forceExit', '--json', `--outputFile=${results}`, ...process.argv.slice(2)]
   const failure = await execute(process.execPath, args, { env }).catch((error) => error)
   const { numPassedTests, numFailedTests, numPendingTests } = JSON.parse(readFileSync(results, 'utf8'))
   const skipped = numPendingTests > 0 ? `, ${numPendingTests} skipped` : ''
