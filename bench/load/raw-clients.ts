@@ -1,0 +1,191 @@
+import { connect, type Socket } from 'node:net'
+import { now, serve } from '../remote.ts'
+
+/*
+ * WebSocket clients as cheap as they can be: raw sockets that count bytes, or walk over frames of one known
+ * length. The load must not be what is measured.
+ */
+
+interface OpenOptions {
+  readonly port: number
+  /** One upgrade path for each connection. */
+  readonly paths: readonly string[]
+  /** Text frames that each connection sends after its upgrade. */
+  readonly hello?: readonly (readonly string[])[]
+  /** What comes back for each hello, in bytes: skipped before anything is counted. */
+  readonly helloBytes?: number
+  readonly parallel?: number
+}
+
+interface Client {
+  readonly socket: Socket
+  skip: number
+  rest: Buffer
+  bytes: number
+  lastSequence: number
+}
+
+const clients: Client[] = []
+let received = 0
+let wanted = Number.POSITIVE_INFINITY
+let onWanted: (() => void) | undefined
+let acknowledge: Socket | undefined
+let burstBytes = 0
+let acknowledged = 0
+/** Where the sequence number and the time stand in a frame, when frames are walked over. */
+let layout:
+  | { length: number; sequenceAt: number; sequenceDigits: number; timeAt: number; timeDigits: number }
+  | undefined
+let latencies: number[] = []
+let outOfOrder = 0
+let frames = 0
+
+const KEY = 'dGhlIHNhbXBsZSBub25jZQ=='
+
+function open(port: number, path: string, hello: readonly string[], helloBytes: number): Promise<void> {
+  return new Promise((resolve, reject) => {
+    let upgraded = ''
+    const client: Client = {
+      socket: undefined as never,
+      skip: hello.length * helloBytes,
+      rest: Buffer.alloc(0),
+      bytes: 0,
+      lastSequence: 0,
+    }
+    const data = (length: number, buffer: Uint8Array) => {
+      let chunk = Buffer.from(buffer.buffer, buffer.byteOffset, length)
+      if (upgraded !== 'yes') {
+        upgraded += chunk.toString('latin1')
+        const end = upgraded.indexOf('\r\n\r\n')
+        if (end < 0) return true
+        if (!upgraded.startsWith('HTTP/1.1 101')) {
+          reject(new Error(upgraded.slice(0, 200)))
+          return true
+        }
+        chunk = Buffer.from(upgraded.slice(end + 4), 'latin1')
+        upgraded = 'yes'
+        for (const text of hello) client.socket.write(maskedText(text))
+        if (client.skip === 0) resolve()
+      }
+      if (chunk.length > 0) count(client, chunk, resolve)
+      return true
+    }
+    const socket = connect({ port, host: '127.0.0.1', onread: { buffer: sharedBuffer, callback: data } })
+    ;(client as { socket: Socket }).socket = socket
+    clients.push(client)
+    socket.setNoDelay(true)
+    socket.once('error', reject)
+    socket.write(
+      `GET ${path} HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Key: ${KEY}\r\nSec-WebSocket-Version: 13\r\n\r\n`,
+    )
+  })
+}
+
+const sharedBuffer = Buffer.alloc(262_144)
+
+function count(client: Client, data: Buffer, ready: () => void): void {
+  let chunk = data
+  if (client.skip > 0) {
+    const skipped = Math.min(client.skip, chunk.length)
+    client.skip -= skipped
+    if (client.skip === 0) ready()
+    chunk = chunk.subarray(skipped)
+    if (chunk.length === 0) return
+  }
+  received += chunk.length
+  client.bytes += chunk.length
+  if (layout) walk(client, chunk)
+  if (acknowledge) {
+    while (received - acknowledged >= burstBytes) {
+      acknowledged += burstBytes
+      acknowledge.write('.')
+    }
+  }
+  if (received >= wanted) onWanted?.()
+}
+
+function walk(client: Client, chunk: Buffer): void {
+  const { length, sequenceAt, sequenceDigits, timeAt, timeDigits } = layout as NonNullable<typeof layout>
+  const data = client.rest.length > 0 ? Buffer.concat([client.rest, chunk]) : chunk
+  const at = now()
+  let offset = 0
+  for (; offset + length <= data.length; offset += length) {
+    const sequence = Number(data.toString('latin1', offset + sequenceAt, offset + sequenceAt + sequenceDigits))
+    const time = Number(data.toString('latin1', offset + timeAt, offset + timeAt + timeDigits))
+    if (client.lastSequence !== 0 && sequence !== client.lastSequence + 1) outOfOrder += 1
+    client.lastSequence = sequence
+    frames += 1
+    latencies.push(at - time)
+  }
+  client.rest = Buffer.from(data.subarray(offset))
+}
+
+function maskedText(text: string): Buffer {
+  const payload = Buffer.from(text)
+  const header =
+    payload.length < 126
+      ? Buffer.from([0x81, 0x80 | payload.length])
+      : Buffer.from([0x81, 0xfe, payload.length >> 8, payload.length & 255])
+  // A mask of zeros leaves the payload as it is.
+  return Buffer.concat([header, Buffer.alloc(4), payload])
+}
+
+serve({
+  /** Opens connections; answers how long that took in milliseconds. */
+  async open({ port, paths, hello = [], helloBytes = 0, parallel = 50 }: OpenOptions) {
+    const start = now()
+    const queue = paths.entries()
+    const work = async () => {
+      for (const [i, path] of queue) await open(port, path, hello[i] ?? [], helloBytes)
+    }
+    await Promise.all(Array.from({ length: parallel }, work))
+    return now() - start
+  },
+  /** Acknowledges every so many bytes to the server's control port. */
+  async pace({ port, bytes }: { port: number; bytes: number }) {
+    acknowledge?.destroy()
+    acknowledged = received
+    burstBytes = bytes
+    const socket = connect(port, '127.0.0.1')
+    socket.setNoDelay(true)
+    await new Promise((done) => socket.once('connect', done))
+    acknowledge = socket
+  },
+  received: () => received,
+  /** The time at which so many bytes more have come. */
+  async until({ bytes }: { bytes: number }) {
+    wanted = bytes
+    if (received < wanted) await new Promise<void>((done) => (onWanted = done))
+    wanted = Number.POSITIVE_INFINITY
+    return now()
+  },
+  walkFrames(where: NonNullable<typeof layout>) {
+    layout = where
+    latencies = []
+    outOfOrder = 0
+    frames = 0
+    for (const client of clients) client.lastSequence = 0
+  },
+  walked: () => ({ frames, outOfOrder, latencies }),
+  /** Stops one client reading, or makes it read slowly. */
+  slow({ index, bytesPerSecond }: { index: number; bytesPerSecond: number }) {
+    const { socket } = clients[index] as Client
+    socket.pause()
+    if (bytesPerSecond > 0) {
+      const client = clients[index] as Client
+      let allowance = client.bytes
+      setInterval(() => {
+        allowance += bytesPerSecond / 10
+        if (client.bytes <= allowance) socket.resume()
+        else socket.pause()
+      }, 100)
+    }
+  },
+  close() {
+    for (const { socket } of clients.splice(0)) socket.destroy()
+    received = 0
+    acknowledge?.destroy()
+    acknowledge = undefined
+    layout = undefined
+  },
+})

@@ -1,0 +1,38 @@
+import { connects, latency, memory, soak } from './cases/auction.ts'
+import { discovery } from './cases/discovery.ts'
+import { fanoutBurst, fanoutSingle } from './cases/fanout.ts'
+import { wheel } from './cases/wheel.ts'
+import { keep, write } from './report.ts'
+import type { CaseResult } from './result.ts'
+
+const cases: Readonly<Record<string, () => Promise<CaseResult>>> = {
+  'fanout-single': fanoutSingle,
+  'fanout-burst': fanoutBurst,
+  latency,
+  soak,
+  memory,
+  connects,
+  discovery,
+  wheel,
+}
+
+const asked = process.argv.slice(2)
+const chosen = Object.keys(cases).filter(
+  (name) => asked.length === 0 || asked.some((each) => name.startsWith(each)),
+)
+if (chosen.length === 0) {
+  console.error(`there is no such case; cases: ${Object.keys(cases).join(', ')}`)
+  process.exit(2)
+}
+for (const name of chosen) {
+  console.log(`\n${name} …`)
+  const result = await (cases[name] as () => Promise<CaseResult>)()
+  for (const { what, measured, reach = '', reached } of result.rows) {
+    const verdict = reached === undefined ? '' : reached ? '✓' : '✗'
+    console.log(`  ${what}: ${measured}  ${reach} ${verdict}`)
+  }
+  for (const note of result.notes ?? []) console.log(`  ${note}`)
+  keep(name, result)
+}
+write(Object.keys(cases))
+process.exit(0)

@@ -1,0 +1,60 @@
+import { Session } from 'node:inspector/promises'
+import { spliceTextFrame } from '@carillon/codec'
+import { Topics } from '@carillon/fanout'
+import { createLogger, defaultLimits, Listener, Metrics, systemClock, TimingWheel } from '@carillon/service'
+import { selfTimes } from '../profile.ts'
+import { serve } from '../remote.ts'
+import { Publisher } from './publisher.ts'
+
+/** Carillon's own way: the real listener, and the real topics. */
+const wheel = new TimingWheel(systemClock)
+const none = { code: 1000, reason: '', reconnect: false }
+const listener = new Listener({
+  service: 'bench',
+  host: '127.0.0.1',
+  port: 0,
+  portVariable: '',
+  trustProxy: false,
+  limits: { ...defaultLimits, outboxBytesMax: 64 * 1_048_576, connectionsPerUserMax: 100_000 },
+  closeCodes: {
+    expired: none,
+    idle: none,
+    slowConsumer: none,
+    offences: none,
+    draining: none,
+    disconnected: none,
+  },
+  errorFrame: () => Buffer.alloc(0),
+  idleTimeoutMs: () => 0,
+  clock: systemClock,
+  wheel,
+  log: createLogger('bench', 'bench', 'error'),
+  metrics: new Metrics('bench'),
+})
+const topics = new Topics({ policy: 'disconnect' })
+listener.accept(
+  ['/'],
+  () => ({ ok: true, identity: { userId: 'u' } }),
+  (connection) => {
+    topics.subscribe('t', connection.outbox)
+    return { text() {}, closed: () => topics.unsubscribe('t', connection.outbox) }
+  },
+)
+await listener.start()
+const publisher = new Publisher()
+const session = new Session()
+session.connect()
+
+serve({
+  ports: () => ({ port: listener.port, control: publisher.port }),
+  run: (options: { events: number; burst: number; message: string; window: number }) =>
+    publisher.run((message) => topics.publish('t', spliceTextFrame(Buffer.from(message))), options),
+  async profileStart() {
+    await session.post('Profiler.enable')
+    await session.post('Profiler.start')
+  },
+  async profileStop() {
+    const { profile } = await session.post('Profiler.stop')
+    return selfTimes(profile)
+  },
+})
