@@ -1,7 +1,21 @@
 import type { Profiler } from 'node:inspector'
+import { Session } from 'node:inspector/promises'
+
+/** Methods by which the bench profiles a server's process. */
+export function profiling() {
+  const session = new Session()
+  session.connect()
+  return {
+    async profileStart() {
+      await session.post('Profiler.enable')
+      await session.post('Profiler.start')
+    },
+    profileStop: async () => selfTimes((await session.post('Profiler.stop')).profile),
+  }
+}
 
 /** Where the time went: each function's own share, the largest first. */
-export function selfTimes(profile: Profiler.Profile): { name: string; percent: number }[] {
+function selfTimes(profile: Profiler.Profile): { name: string; percent: number }[] {
   const byName = new Map<string, number>()
   const names = new Map(
     profile.nodes.map(({ id, callFrame: { functionName, url } }) => [

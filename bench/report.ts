@@ -73,6 +73,7 @@ function bars({ title, bars: all = [], unit = '' }: CaseResult): string {
 <text x="${(186 + width).toFixed(1)}" y="${y + 16}">${Math.round(value).toLocaleString('en')}</text>`
   })
   return `<svg xmlns="http://www.w3.org/2000/svg" width="760" height="${60 + all.length * 34}" font-family="sans-serif" font-size="13">
+<title>${title}</title>
 <rect width="100%" height="100%" fill="white"/>
 <text x="20" y="28" font-size="15" font-weight="bold">${title} (${unit})</text>
 ${lines.join('\n')}

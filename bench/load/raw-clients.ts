@@ -40,6 +40,7 @@ let latencies: number[] = []
 let outOfOrder = 0
 let frames = 0
 
+const NOTHING = Buffer.alloc(0)
 const KEY = 'dGhlIHNhbXBsZSBub25jZQ=='
 
 function open(port: number, path: string, hello: readonly string[], helloBytes: number): Promise<void> {
@@ -48,7 +49,7 @@ function open(port: number, path: string, hello: readonly string[], helloBytes: 
     const client: Client = {
       socket: undefined as never,
       skip: hello.length * helloBytes,
-      rest: Buffer.alloc(0),
+      rest: NOTHING,
       bytes: 0,
       lastSequence: 0,
     }
@@ -110,14 +111,24 @@ function walk(client: Client, chunk: Buffer): void {
   const at = now()
   let offset = 0
   for (; offset + length <= data.length; offset += length) {
-    const sequence = Number(data.toString('latin1', offset + sequenceAt, offset + sequenceAt + sequenceDigits))
-    const time = Number(data.toString('latin1', offset + timeAt, offset + timeAt + timeDigits))
+    const sequence = digits(data, offset + sequenceAt, sequenceDigits)
+    const time = digits(data, offset + timeAt, timeDigits) / 1_000
     if (client.lastSequence !== 0 && sequence !== client.lastSequence + 1) outOfOrder += 1
     client.lastSequence = sequence
     frames += 1
     latencies.push(at - time)
   }
-  client.rest = Buffer.from(data.subarray(offset))
+  client.rest = offset === data.length ? NOTHING : Buffer.from(data.subarray(offset))
+}
+
+/** A number of so many characters; a decimal point counts as a character and is passed over. */
+function digits(data: Buffer, at: number, length: number): number {
+  let value = 0
+  for (let i = at; i < at + length; i++) {
+    const digit = (data[i] as number) - 48
+    if (digit >= 0) value = value * 10 + digit
+  }
+  return value
 }
 
 function maskedText(text: string): Buffer {

@@ -1,5 +1,6 @@
 import { create, readConfig } from '@carillon/auction-push'
 import { instancesByConstructor } from '../heap.ts'
+import { profiling } from '../profile.ts'
 import { serve } from '../remote.ts'
 
 /** The real auction-push, with an ear for the bench. */
@@ -16,6 +17,7 @@ const service = create(
 await service.start()
 
 serve({
+  ...profiling(),
   ports: () => ({ port: service.listener.port }),
   ready: () => service.bus.connected,
   settle: () => service.bus.roundTrip(),

@@ -1,8 +1,7 @@
-import { Session } from 'node:inspector/promises'
 import { spliceTextFrame } from '@carillon/codec'
 import { Topics } from '@carillon/fanout'
 import { createLogger, defaultLimits, Listener, Metrics, systemClock, TimingWheel } from '@carillon/service'
-import { selfTimes } from '../profile.ts'
+import { profiling } from '../profile.ts'
 import { serve } from '../remote.ts'
 import { Publisher } from './publisher.ts'
 
@@ -42,19 +41,10 @@ listener.accept(
 )
 await listener.start()
 const publisher = new Publisher()
-const session = new Session()
-session.connect()
 
 serve({
   ports: () => ({ port: listener.port, control: publisher.port }),
   run: (options: { events: number; burst: number; message: string; window: number }) =>
     publisher.run((message) => topics.publish('t', spliceTextFrame(Buffer.from(message))), options),
-  async profileStart() {
-    await session.post('Profiler.enable')
-    await session.post('Profiler.start')
-  },
-  async profileStop() {
-    const { profile } = await session.post('Profiler.stop')
-    return selfTimes(profile)
-  },
+  ...profiling(),
 })

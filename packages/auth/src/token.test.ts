@@ -76,6 +76,17 @@ describe('a token', () => {
   })
 })
 
+test('a token that comes again is still held against the time', async () => {
+  let time = NOW
+  const moving = createTokenVerifier({ secret: SECRET, now: () => time })
+  const token = await signToken(SECRET, claims)
+  expect(await failure(token, moving)).toBe('none')
+  time += 59_999
+  expect(await failure(token, moving)).toBe('none')
+  time += 1
+  expect(await failure(token, moving)).toBe('expired')
+})
+
 describe('tokens of public keys', () => {
   test('are verified by JWKS, and HS256 with the public key is not', async () => {
     const { publicKey, privateKey } = await generateKeyPair('ES256', { extractable: true })

@@ -7,6 +7,7 @@ import {
   type JWTPayload,
   SignJWT,
 } from 'jose'
+import { LRUCache } from 'lru-cache'
 import { type ClaimTimes, registeredTimes } from './claim-times.ts'
 
 /** Why a token was refused. Fit for a metric's label and a client's error: it says nothing of the token. */
@@ -47,6 +48,8 @@ export interface TokenOptions {
 
 const ASYMMETRIC = ['RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512', 'ES256', 'ES384', 'ES512', 'EdDSA']
 const TOKEN_LENGTH_MAX = 8_192
+const CACHED_MAX = 10_000
+const CACHED_MS = 60_000
 
 /** Signs and verifies on a developer's machine; services refuse it in production. */
 export const DEVELOPMENT_SECRET = 'carillon-development-secret-not-for-production'
@@ -77,14 +80,21 @@ export function createTokenVerifier(options: TokenOptions): VerifyToken {
     return (remoteKeys as NonNullable<typeof remoteKeys>)(header, token)
   }
 
+  // Clients come back with the same token, some of them every half minute: the signature need not be checked
+  // each time, the times below are. Bounded in age, so that a withdrawn key does not live on.
+  const verified = new LRUCache<string, JWTPayload>({ max: CACHED_MAX, ttl: CACHED_MS })
+
   return async (token) => {
     if (token === undefined || token === '') return refuse('missing')
     if (token.length > TOKEN_LENGTH_MAX) return refuse('malformed')
-    let claims: JWTPayload | undefined
-    try {
-      claims = parseClaims((await compactVerify(token, key, { algorithms })).payload)
-    } catch (error) {
-      return refuse(failureOf(error))
+    let claims = verified.get(token)
+    if (claims === undefined) {
+      try {
+        claims = parseClaims((await compactVerify(token, key, { algorithms })).payload)
+      } catch (error) {
+        return refuse(failureOf(error))
+      }
+      if (claims !== undefined) verified.set(token, claims)
     }
     if (claims === undefined || (issuer && claims.iss !== issuer)) return refuse('malformed')
     if (audience && ![claims.aud].flat().includes(audience)) return refuse('malformed')
