@@ -54,6 +54,7 @@ export function readConfig(environment: Environment): AuctionConfig {
       connectionsPerAddressMax: values.AUCTION_MAX_CONNECTIONS_PER_ADDRESS,
       connectionsPerUserMax: values.AUCTION_MAX_CONNECTIONS_PER_USER,
       framesPerSecondMax: values.AUCTION_MAX_FRAMES_PER_SECOND,
+      framesBurstMax: values.AUCTION_MAX_FRAMES_PER_SECOND * 2,
       outboxBytesMax: values.AUCTION_MAX_OUTBOX_BYTES,
     },
   }

@@ -89,8 +89,10 @@ export function create(config: AuctionConfig, overrides: Overrides = {}) {
         return connection.send(SUCCESS)
       case 'recover': {
         const { event } = effect.subscription
-        void interest.lastBeforeLive(topicOf(effect.subscription)).then((bytes) => {
-          if (bytes) connection.send(pushFrame(event, bytes))
+        const topic = topicOf(effect.subscription)
+        void interest.lastBeforeLive(topic).then((bytes) => {
+          // The client may have cancelled meanwhile.
+          if (bytes && topics.has(topic, connection.outbox)) connection.send(pushFrame(event, bytes))
         })
         return
       }

@@ -1,4 +1,4 @@
-import { ProtocolError } from '@carillon/codec'
+import { LimitError } from '@carillon/codec'
 import type { Command, Subscription } from './protocol.ts'
 
 /** What one connection follows. Immutable: a step makes the next one. */
@@ -16,7 +16,7 @@ export const emptySession: Session = { subscriptions: [] }
 
 /**
  * One command's outcome: the next session and what is to be done for it, in order.
- * @throws {ProtocolError} `too_many_subscriptions`; the session stays as it was.
+ * @throws {LimitError} `too_many_subscriptions`; the session stays as it was.
  */
 export function step(
   session: Session,
@@ -51,7 +51,7 @@ function subscribe(
   const known = kept.find((each) => each.event === event && each.auctionId === auctionId)
   if (known === undefined && kept.length >= subscriptionsMax) {
     const message = `a connection may have ${subscriptionsMax} subscriptions`
-    throw new ProtocolError('too_many_subscriptions', message, 'auction_subscribe')
+    throw new LimitError('too_many_subscriptions', message, 'auction_subscribe')
   }
   const subscription = known ?? { event, auctionId }
   return [

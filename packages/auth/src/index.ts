@@ -1,4 +1,4 @@
-export { type ClaimTimes, registeredTimes } from './claim-times.ts'
+export { type ClaimTimes, registeredTimes, rfc3339Times } from './claim-times.ts'
 export { signRequest, verifyRequest } from './request-sign.ts'
 export {
   createTokenVerifier,

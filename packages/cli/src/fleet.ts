@@ -185,6 +185,7 @@ async function describe(chosen: readonly ServiceInfo[], natsUrl: string): Promis
       const token = await mint(service, '3600', 86_400)
       tries.push(`  connect  ${base}${service.clientPath(token)}`)
       tries.push(`  or       npm run carillon -- connect ${service.alias} --user 3600`)
+      if (service.hello) tries.push(`  send     ${service.hello}`)
     }
     tries.push(`  ${service.protocol === 'http' ? 'ask     ' : 'publish '} ${service.example}`)
   }

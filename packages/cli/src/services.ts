@@ -12,6 +12,8 @@ export interface ServiceInfo {
   readonly clientPath?: (token: string) => string
   /** Claims of a user's token. */
   readonly claims?: (user: string, nowMs: number, ttlSeconds: number) => object
+  /** A frame that a client might send first. */
+  readonly hello?: string
   /** Something to try by copy and paste. */
   readonly example: string
 }
@@ -43,9 +45,32 @@ export const services: readonly ServiceInfo[] = [
     protocol: 'ws',
     clientPath: (token) => `/ws/${token}`,
     claims: loginClaims,
+    hello: '{"key": "auction_subscribe", "data": {"event": "bid", "auctionId": "3607", "single": true}}',
     example:
       'npm run carillon -- publish auction.bid 3607 ' +
       '\'{"amount":1320000,"nickName":"Ann","avatar":"","userId":3600,"auctionId":3607}\'',
+  },
+  {
+    name: 'quote-interact',
+    alias: 'quote',
+    listenVariable: 'QUOTE_LISTEN_PORT',
+    listenPort: 8_083,
+    adminVariable: 'QUOTE_ADMIN_PORT',
+    adminPort: 9_083,
+    protocol: 'ws',
+    clientPath: (token) => `/quote/do-not-look-back?authorization=bearer%20${token}`,
+    claims: (user, nowMs, ttlSeconds) => ({
+      user_id: user,
+      player_id: user,
+      merchant_code: 'demo',
+      issued_at: new Date(nowMs).toISOString(),
+      expires_at: new Date(nowMs + ttlSeconds * 1_000).toISOString(),
+      language: 'en',
+    }),
+    hello: '{"commend":"order-slip-quote@chloe-market#40789105-e@219_33753655"}',
+    example:
+      'npm run carillon -- publish quote.chloe 40789105-e 219_33753655 ' +
+      '\'[{"event_id":"40789105-e","market_id":"219_33753655","product_id":"1","price":"1.61","status":"1"}]\'',
   },
 ]
 

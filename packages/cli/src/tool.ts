@@ -1,5 +1,6 @@
 import { Command } from 'commander'
 import { type ConnectOptions, connect } from './commands/connect.ts'
+import { type DemoOptions, demo } from './commands/demo.ts'
 import { publish } from './commands/publish.ts'
 import { setting } from './commands/setting.ts'
 import { state } from './commands/state.ts'

@@ -1,4 +1,4 @@
 export type { CloseCode, ListenerCloseCodes } from './close-codes.ts'
 export { binaryFrame, spliceTextFrame, textFrame } from './frame.ts'
 export { isObject, type JsonObject, parseJsonObject } from './json-text.ts'
-export { ProtocolError } from './protocol-error.ts'
+export { LimitError, ProtocolError } from './protocol-error.ts'

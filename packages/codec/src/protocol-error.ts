@@ -4,9 +4,21 @@ export class ProtocolError<C extends string = string> extends Error {
   /** What the client asked for, where it could be made out. */
   readonly request: string | null
 
+  /** Whether it counts towards closing the connection; reaching a limit by proper requests does not. */
+  get offence(): boolean {
+    return true
+  }
+
   constructor(code: C, message: string, request: string | null = null) {
     super(message)
     this.code = code
     this.request = request
+  }
+}
+
+/** A proper request for more than a client may have. */
+export class LimitError<C extends string = string> extends ProtocolError<C> {
+  override get offence(): boolean {
+    return false
   }
 }

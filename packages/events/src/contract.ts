@@ -2,7 +2,8 @@ import { auction, auctionStream } from './auction.ts'
 import type { EventChannel } from './channel.ts'
 import { control } from './control.ts'
 import { discovery } from './discovery.ts'
-import { auctionSettings, commonSettings, type Setting, settingsBucket } from './settings.ts'
+import { quote, quoteStream } from './quote.ts'
+import { auctionSettings, commonSettings, quoteSettings, type Setting, settingsBucket } from './settings.ts'
 import type { BucketDefinition, StreamDefinition } from './storage.ts'
 
 /** Everything that is public on NATS, in one place: the published contract is generated from this. */
@@ -20,13 +21,15 @@ const anySettings = (settings: object) => Object.values(settings) as Setting<unk
 export const contract: Contract = {
   domains: {
     auction: anyChannels(auction),
+    quote: anyChannels(quote),
     discovery: anyChannels(discovery),
     control: anyChannels(control),
   },
-  streams: [auctionStream],
+  streams: [auctionStream, quoteStream],
   buckets: [settingsBucket],
   settings: {
     '<service>': anySettings(commonSettings),
     'auction-push': anySettings(auctionSettings),
+    'quote-interact': anySettings(quoteSettings),
   },
 }

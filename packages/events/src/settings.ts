@@ -38,6 +38,15 @@ export const auctionSettings = {
   ),
 } as const
 
+/** Settings of quote-interact alone. */
+export const quoteSettings = {
+  minIntervalMs: setting(
+    'min_interval_ms',
+    'Least time between two quotes of one market, in steps of 100 ms; 0 for none',
+    Type.Integer({ minimum: 0, maximum: 60_000 }),
+  ),
+} as const
+
 /** Keys are `<service>.<name>`, values JSON. */
 export const settingsBucket: BucketDefinition<unknown> = {
   name: 'settings',

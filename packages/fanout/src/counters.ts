@@ -10,8 +10,10 @@ export interface Counters {
   /** Messages thrown away because a socket's outbox was full. */
   dropped: number
   slowConsumers: number
+  /** Told how old a held message was when it was sent at last, in milliseconds. */
+  onReleased: (ageMs: number) => void
 }
 
 export function createCounters(): Counters {
-  return { deliveries: 0, writes: 0, bytes: 0, conflated: 0, dropped: 0, slowConsumers: 0 }
+  return { deliveries: 0, writes: 0, bytes: 0, conflated: 0, dropped: 0, slowConsumers: 0, onReleased() {} }
 }

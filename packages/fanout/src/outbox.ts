@@ -12,13 +12,19 @@ export type OverflowPolicy =
   /** Keep just the newest message of each topic until the client can take more. */
   | 'conflate'
 
+interface Held {
+  readonly frame: Uint8Array
+  /** When it was held back, by the monotonic clock. */
+  readonly atMs: number
+}
+
 /** One connection's way out: nothing else writes to its socket. Bounded in bytes. */
 export class Outbox {
   readonly #sink: Sink
   readonly #counters: Counters
   readonly #bytesMax: number
   /** The newest message of each topic, while the client is paused or cannot take more. */
-  #held: Map<string, Uint8Array> | undefined
+  #held: Map<string, Held> | undefined
   #paused = false
   #awaitingDrain = false
   #closed = false
@@ -35,7 +41,7 @@ export class Outbox {
   /** Bytes that wait for the client, held messages included. */
   get queuedBytes(): number {
     let bytes = this.#sink.bufferedBytes
-    if (this.#held) for (const frame of this.#held.values()) bytes += frame.length
+    if (this.#held) for (const { frame } of this.#held.values()) bytes += frame.length
     return bytes
   }
 
@@ -51,6 +57,11 @@ export class Outbox {
     if (this.#closed) return
     if (this.#holding) this.#hold(key, frame)
     else this.#write(frame, 1)
+  }
+
+  /** Sends a sign of life where the socket can take it now: a queue of them would say nothing. */
+  sendIfWritable(frame: Uint8Array): void {
+    if (!this.#closed && this.#sink.writable) this.#write(frame, 1)
   }
 
   /** Hands over what a flush has for this client. */
@@ -101,7 +112,7 @@ export class Outbox {
     this.#held ??= new Map()
     // Deleted first, so that the topics are sent in the order of their latest messages.
     if (this.#held.delete(key)) this.#counters.conflated += 1
-    this.#held.set(key, frame)
+    this.#held.set(key, { frame, atMs: performance.now() })
     if (!this.#paused) this.#awaitDrain()
   }
 
@@ -117,9 +128,10 @@ export class Outbox {
   /** Sends held messages while the socket takes them; what is left waits for the next drain. */
   #release(): void {
     if (this.#held === undefined || this.#paused || this.#closed) return
-    for (const [key, frame] of this.#held) {
+    for (const [key, { frame, atMs }] of this.#held) {
       if (!this.#sink.writable) return this.#awaitDrain()
       this.#held.delete(key)
+      this.#counters.onReleased(performance.now() - atMs)
       this.#write(frame, 1)
     }
     this.#held = undefined

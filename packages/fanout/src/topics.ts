@@ -60,6 +60,10 @@ export class Topics {
     return this.#topics.size
   }
 
+  has(name: string, outbox: Outbox): boolean {
+    return this.#topics.get(name)?.subscribers.has(outbox) ?? false
+  }
+
   /** Adds a subscriber; it gets what is published from now on. Twice is once. */
   subscribe(name: string, outbox: Outbox): void {
     let topic = this.#topics.get(name)

@@ -48,6 +48,8 @@ export interface Surroundings {
 const CONNECTION = Symbol('connection')
 type Ours = WebSocket & { [CONNECTION]: Connection }
 
+const TCP_KEEP_ALIVE_MS = 60_000
+
 let lastId = 0
 
 /** One client's connection: limits, deadlines and the way out. */
@@ -81,10 +83,13 @@ export class Connection implements Sink, Timed {
     this.#socket = socket
     this.#raw = rawSocketOf(socket)
     this.#around = around
-    this.#rate = new RateLimit(around.limits.framesPerSecondMax, now)
+    this.#rate = new RateLimit(around.limits.framesBurstMax, now)
     this.#lastFrameAtMs = now
     this.outbox = new Outbox(this, around.counters, around.limits.outboxBytesMax)
-    // Shared listeners and one property, not five closures for each connection.
+    // Without an idle limit nothing but the network can tell that the other side is gone.
+    if (around.idleTimeoutMs() === 0)
+      this.#raw.setKeepAlive?.(true, TCP_KEEP_ALIVE_MS)
+      // Shared listeners and one property, not five closures for each connection.
     ;(socket as Ours)[CONNECTION] = this
     socket.on('message', onMessage)
     socket.on('ping', onControlFrame)
@@ -125,6 +130,7 @@ export class Connection implements Sink, Timed {
   /** Refuses a frame in the protocol's own form; too many refusals close the connection. */
   refuse(error: ProtocolError): void {
     this.outbox.send(this.#around.errorFrame(error))
+    if (!error.offence) return
     this.#offences ??= new Offences()
     if (this.#offences.add(this.#around.limits, this.#around.clock.now())) {
       this.close(this.#around.closeCodes.offences)
@@ -237,7 +243,7 @@ export class Connection implements Sink, Timed {
       this.outbox.overflow()
       return false
     }
-    if (this.#rate.take(limits.framesPerSecondMax, now)) return true
+    if (this.#rate.take(limits, now)) return true
     this.refuse(new ProtocolError('rate_limited', `at most ${limits.framesPerSecondMax} frames a second`))
     return false
   }

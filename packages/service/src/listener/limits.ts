@@ -8,8 +8,10 @@ export interface Limits {
   readonly frameBytesMax: number
   /** A frame beyond this is not even received: the connection is closed with 1009. */
   readonly frameBytesHardMax: number
-  /** Frames a second, pings and pongs included, over a burst of twice as many. */
+  /** Frames a second, pings and pongs included … */
   readonly framesPerSecondMax: number
+  /** … over a burst of so many. */
+  readonly framesBurstMax: number
   /** Bytes that may wait for a client. */
   readonly outboxBytesMax: number
   /** From the TCP connection to the end of the upgrade request, and to authentication where that comes later. */
@@ -28,6 +30,7 @@ export const defaultLimits: Limits = {
   frameBytesMax: 16_384,
   frameBytesHardMax: 262_144,
   framesPerSecondMax: 100,
+  framesBurstMax: 200,
   outboxBytesMax: 1_048_576,
   unauthenticatedMs: 10_000,
   offencesMax: 20,
@@ -35,19 +38,19 @@ export const defaultLimits: Limits = {
   closeMs: 2_000,
 }
 
-/** A token bucket: so many a second, over a burst of twice as many. */
+/** A token bucket: so many a second, over a burst. */
 export class RateLimit {
   #tokens: number
   #atMs: number
 
-  constructor(perSecond: number, nowMs: number) {
-    this.#tokens = perSecond * 2
+  constructor(burst: number, nowMs: number) {
+    this.#tokens = burst
     this.#atMs = nowMs
   }
 
-  take(perSecond: number, nowMs: number): boolean {
-    const earned = (Math.max(0, nowMs - this.#atMs) * perSecond) / 1_000
-    this.#tokens = Math.min(perSecond * 2, this.#tokens + earned)
+  take(limits: Pick<Limits, 'framesPerSecondMax' | 'framesBurstMax'>, nowMs: number): boolean {
+    const earned = (Math.max(0, nowMs - this.#atMs) * limits.framesPerSecondMax) / 1_000
+    this.#tokens = Math.min(limits.framesBurstMax, this.#tokens + earned)
     this.#atMs = nowMs
     if (this.#tokens < 1) return false
     this.#tokens -= 1

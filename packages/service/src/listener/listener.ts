@@ -19,7 +19,10 @@ export type Authentication =
   | { readonly ok: true; readonly identity: Identity }
   | { readonly ok: false; readonly status: number; readonly failure: string }
 
-export type Authenticate = (request: FastifyRequest) => Authentication | Promise<Authentication>
+/** The HTTP request that asks for the upgrade. */
+export type UpgradeRequest = FastifyRequest
+
+export type Authenticate = (request: UpgradeRequest) => Authentication | Promise<Authentication>
 
 export interface ListenerOptions {
   readonly service: string

@@ -11,7 +11,7 @@ import type { WebSocket } from 'ws'
  * test/raw-socket.test.ts holds both, and fails when ws changes.
  */
 interface Inside {
-  readonly _socket: Duplex & Partial<Pick<Socket, 'remoteAddress' | 'bytesRead' | 'bytesWritten'>>
+  readonly _socket: Duplex & Partial<Pick<Socket, 'bytesRead' | 'bytesWritten' | 'setKeepAlive'>>
   readonly _receiver: { prependListener(event: 'error', listener: (error: Error) => void): void }
 }
 

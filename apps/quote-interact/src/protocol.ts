@@ -1,0 +1,84 @@
+import { ProtocolError, parseJsonObject, spliceTextFrame, textFrame } from '@carillon/codec'
+import type { MarketKind } from '@carillon/events'
+import { kinds, type Market } from './market.ts'
+
+/** The wire of quote-interact, as PROTOCOL.md tells it. */
+
+export type Command =
+  | { readonly type: 'follow'; readonly market: Market }
+  /** Of either kind. */
+  | { readonly type: 'unfollow'; readonly markets: readonly Market[] }
+  | { readonly type: 'start' }
+  | { readonly type: 'stop' }
+
+export const closeCodes = {
+  expired: { code: 4401, reason: 'token expired', reconnect: true },
+  idle: { code: 4408, reason: 'idle timeout', reconnect: true },
+  slowConsumer: { code: 1013, reason: 'slow consumer', reconnect: true },
+  offences: { code: 4429, reason: 'too many errors', reconnect: false },
+  draining: { code: 1012, reason: 'service restart', reconnect: true },
+  disconnected: { code: 4403, reason: 'disconnected', reconnect: false },
+} as const
+
+const ID_LENGTH_MAX = 256
+
+/** A client's frame as a command. @throws {ProtocolError} that says what is wrong. */
+export function parseCommand(text: string): Command {
+  const frame = parseJsonObject(text)
+  if (frame === undefined) throw new ProtocolError('frame', 'the message must be a JSON object')
+  if (typeof frame.commend !== 'string') throw new ProtocolError('commend', 'commend must be a string')
+  const { commend } = frame
+  if (commend === 'start' || commend === 'stop') return { type: commend }
+
+  // First '#', then first '@': what stands before the '#' is the command and has an '@' of its own.
+  const [name, target] = cut(commend, '#')
+  const market = (kind: MarketKind): Market => ({ kind, ...parseTarget(name, target) })
+  switch (name) {
+    case 'order-slip-quote@chloe-market':
+      return { type: 'follow', market: market('chloe') }
+    case 'order-slip-quote@fancy-market':
+      return { type: 'follow', market: market('fancy') }
+    case 'unsubscribe-order-slip-quote':
+      return { type: 'unfollow', markets: kinds.map(market) }
+    default:
+      throw new ProtocolError('commend', `unknown commend ${JSON.stringify(name.slice(0, 64))}`)
+  }
+}
+
+/** `{eventID}@{marketID}` */
+function parseTarget(name: string, target: string | undefined): Pick<Market, 'eventId' | 'marketId'> {
+  const wanted = `${name} needs #{eventID}@{marketID}`
+  if (target === undefined) throw new ProtocolError('commend', `${wanted}: there is no #`)
+  const [eventId, marketId] = cut(target, '@')
+  if (marketId === undefined) throw new ProtocolError('commend', `${wanted}: there is no @ behind the #`)
+  for (const id of [eventId, marketId]) {
+    if (id === '') throw new ProtocolError('commend', `${wanted}: an id is empty`)
+    if (id.length > ID_LENGTH_MAX) throw new ProtocolError('commend', `${wanted}: an id is too long`)
+    if (/[#@]/.test(id)) throw new ProtocolError('commend', `${wanted}: an id has a # or @ in it`)
+  }
+  return { eventId, marketId }
+}
+
+/** The two sides of the first separator; the second is undefined where there is none. */
+function cut(text: string, separator: string): [string, string | undefined] {
+  const at = text.indexOf(separator)
+  return at < 0 ? [text, undefined] : [text.slice(0, at), text.slice(at + 1)]
+}
+
+/** `{"type":"error","error":"…"}` */
+export function errorFrame({ message }: ProtocolError): Buffer {
+  return textFrame(JSON.stringify({ type: 'error', error: message }))
+}
+
+export const ALIVE = textFrame('{"type":"alive"}')
+
+const prefixes: Readonly<Record<MarketKind, Buffer>> = {
+  chloe: Buffer.from('{"type":"order-slip","data":'),
+  fancy: Buffer.from('{"type":"order-slip-fancy","data":'),
+}
+const SUFFIX = Buffer.from('}')
+
+/** A market's quotes: the publisher's own bytes, checked before, in the envelope of their kind. */
+export function quoteFrame(kind: MarketKind, payload: Uint8Array): Buffer {
+  return spliceTextFrame(prefixes[kind], payload, SUFFIX)
+}

@@ -1,0 +1,153 @@
+import { createTokenVerifier } from '@carillon/auth'
+import { Interest } from '@carillon/bus'
+import { quote, quoteSettings, quoteStream } from '@carillon/events'
+import {
+  addGateway,
+  authenticateByToken,
+  type Connection,
+  createTopics,
+  Deadline,
+  type Handler,
+  type Overrides,
+  Service,
+} from '@carillon/service'
+import type { QuoteConfig } from './config.ts'
+import { tokenOf, userOf } from './credentials.ts'
+import { kindOf, type Market, type MarketChannel, topicOf } from './market.ts'
+import { Pacer } from './pacer.ts'
+import { ALIVE, closeCodes, errorFrame, parseCommand, quoteFrame } from './protocol.ts'
+import { type Effect, emptySession, expire, leave, nextExpiryMs, step } from './session.ts'
+
+export { type QuoteConfig, readConfig } from './config.ts'
+
+const PATH = '/quote/do-not-look-back'
+
+/** Market quotes that the client asks for, always the newest. */
+export function create(config: QuoteConfig, overrides: Overrides = {}) {
+  const service = new Service({
+    name: 'quote-interact',
+    config,
+    adminPortVariable: 'QUOTE_ADMIN_PORT',
+    overrides,
+  })
+  const { bus, clock, metrics, settings, wheel } = service
+
+  // NATS → pace → topic → sockets: one subscription for each market that somebody here follows.
+  const topics = createTopics(service, 'conflate')
+  const pacer = new Pacer((topic, frame, publishedAtMs) => topics.publish(topic, frame, publishedAtMs), wheel)
+  const interest = new Interest<MarketChannel>({
+    bus,
+    deliver(channel, { subject, bytes, publishedAtMs }) {
+      pacer.offer(subject, quoteFrame(kindOf(channel), bytes), publishedAtMs)
+    },
+  })
+  service.add(interest)
+  bus.keepStream(quoteStream)
+  settings.follow(quoteSettings.minIntervalMs, 0, (value) => {
+    pacer.intervalMs = value
+  })
+
+  // Sockets → session → effects.
+  const listener = addGateway(service, {
+    port: config.port,
+    portVariable: 'QUOTE_LISTEN_PORT',
+    publicUrl: config.publicUrl,
+    limits: config.limits,
+    closeCodes,
+    errorFrame,
+    // Clients only listen: their silence means nothing.
+    idleTimeoutMs: () => 0,
+  })
+  const staleness = metrics.histogram(
+    'quote_staleness_seconds',
+    'Age of a quote that was held back for a slow or stopped client, when it was sent',
+    [0.01, 0.05, 0.1, 0.5, 1, 5, 10, 30, 60, 300],
+  )
+  listener.counters.onReleased = (ageMs) => staleness.observe(ageMs / 1_000)
+  metrics.gaugeOf('followed_subjects', 'NATS subjects that connections here follow', () => interest.size)
+  metrics.countOf(
+    'paced_total',
+    'Quotes replaced by a newer one within the least interval',
+    () => pacer.conflated,
+  )
+
+  const verify = createTokenVerifier({ ...config.auth, now: () => clock.now() })
+  const paths = [...new Set([PATH, config.pathPrefix + PATH])]
+  listener.accept(paths, authenticateByToken(verify, tokenOf, userOf), (connection): Handler => {
+    let session = emptySession
+    const become = ([next, effects]: ReturnType<typeof step>) => {
+      session = next
+      for (const effect of effects) perform(effect, connection)
+    }
+    const lease = new Deadline({
+      due(now) {
+        become(expire(session, now))
+        armLease()
+      },
+    })
+    const armLease = () => {
+      const next = nextExpiryMs(session)
+      if (next !== undefined) wheel.set(lease, next - clock.now())
+    }
+    const alive = new Deadline({
+      due() {
+        connection.outbox.sendIfWritable(ALIVE)
+        wheel.set(alive, config.aliveIntervalMs)
+      },
+    })
+    wheel.set(alive, config.aliveIntervalMs)
+    return {
+      text(frame) {
+        become(step(session, parseCommand(frame), clock.now(), config.session))
+        // A renewed lease only ends later: the deadline that is set finds out by itself.
+        if (!lease.linked) armLease()
+      },
+      closed() {
+        wheel.clear(alive)
+        wheel.clear(lease)
+        for (const effect of leave(session)) perform(effect, connection)
+        session = emptySession
+      },
+      subscriptions: () => [...session.leases.keys()],
+    }
+  })
+
+  function perform(effect: Effect, { outbox }: Connection): void {
+    switch (effect.type) {
+      case 'subscribe': {
+        const { kind, eventId, marketId } = effect.market
+        // What the pacer holds goes to those who follow already; the newcomer gets it as its snapshot.
+        pacer.flush(topicOf(effect.market))
+        topics.subscribe(topicOf(effect.market), outbox)
+        return interest.hold(quote[kind], { eventId, marketId })
+      }
+      case 'unsubscribe': {
+        const topic = topicOf(effect.market)
+        topics.unsubscribe(topic, outbox)
+        outbox.forget(topic)
+        return interest.release(topic)
+      }
+      case 'snapshot':
+        return void sendSnapshot(effect.market, outbox)
+      case 'pause':
+        return outbox.pause()
+      case 'resume':
+        return outbox.resume()
+      default:
+        effect satisfies never
+    }
+  }
+
+  async function sendSnapshot(market: Market, outbox: Connection['outbox']): Promise<void> {
+    const topic = topicOf(market)
+    const bytes = await interest.lastBeforeLive(topic)
+    // The client may have let go of the market meanwhile.
+    if (bytes === undefined || !topics.has(topic, outbox)) return
+    // What is on its way is older, or this very quote: it must not come after it.
+    pacer.flush(topic)
+    topics.flush()
+    outbox.sendNewest(topic, quoteFrame(market.kind, bytes))
+  }
+
+  return Object.assign(service, { listener })
+}
