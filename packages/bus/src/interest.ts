@@ -157,7 +157,7 @@ export class Interest<C extends AnyChannel> {
     if (wanted.version !== version) return
     if (first !== undefined) wanted.last = { bytes: first.bytes, readAtMs: Date.now() }
     // Published before we subscribed, but stored after we looked: the second look finds it.
-    void delay(SETTLE_MS, this.#stopped.signal).then(async () => {
+    void delay(SETTLE_MS).then(async () => {
       wanted.lookup = undefined
       if (wanted.version !== version || this.#stopped.signal.aborted) return
       const second = await this.#stored(wanted)

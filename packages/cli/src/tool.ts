@@ -29,6 +29,14 @@ export async function runTool(argv: readonly string[]): Promise<void> {
     .option('--url <url>', 'where to, such as ws://127.0.0.1:12029')
     .action((name: string, options: ConnectOptions) => connect(name, options))
   tool
+    .command('demo <what>')
+    .description('a lively feed to play with: demo quotes')
+    .option('--seed <number>', 'the same seed gives the same feed', '1')
+    .option('--markets <number>', 'how many markets', '300')
+    .option('--rate <number>', 'quotes per second', '200')
+    .option('--seconds <number>', 'how long; without it until Ctrl-C')
+    .action(async (what: string, options: DemoOptions) => print(await demo(what, options, print)))
+  tool
     .command('state')
     .description('what runs, and the live settings')
     .action(async () => print(await state()))
