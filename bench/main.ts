@@ -1,6 +1,7 @@
 import { connects, latency, memory, soak } from './cases/auction.ts'
 import { discovery } from './cases/discovery.ts'
 import { fanoutBurst, fanoutSingle } from './cases/fanout.ts'
+import { quotes } from './cases/quotes.ts'
 import { wheel } from './cases/wheel.ts'
 import { keep, write } from './report.ts'
 import type { CaseResult } from './result.ts'
@@ -12,6 +13,7 @@ const cases: Readonly<Record<string, () => Promise<CaseResult>>> = {
   soak,
   memory,
   connects,
+  quotes,
   discovery,
   wheel,
 }

@@ -5,7 +5,8 @@ import { now, Remote } from '../remote.ts'
 import { type CaseResult, ms, percent, type Row, ratio, thousands } from '../result.ts'
 import { median, percentiles, spread } from '../statistics.ts'
 import { paced } from './pace.ts'
-import { AuctionStack, tokenOf } from './stack.ts'
+import { auctionToken, openAuctions, Stack } from './stack.ts'
+import { arrived, histogram } from './walked.ts'
 
 const FIRST = 1_000_000
 const WARM_UP_SECONDS = 2
@@ -26,17 +27,13 @@ function layoutOf(auctionId: number) {
   const header = 4
   return {
     length: header + frame.length,
+    topicAt: header + frame.indexOf('"auctionId":') + 12,
+    topicDigits: 4,
     sequenceAt: header + frame.indexOf('"amount":') + 9,
     sequenceDigits: 7,
     timeAt: header + frame.indexOf('"avatar":"') + 10,
     timeDigits: 17,
   }
-}
-
-interface Walked {
-  readonly frames: number
-  readonly outOfOrder: number
-  readonly latencies: number[]
 }
 
 async function deliver(options: {
@@ -45,34 +42,26 @@ async function deliver(options: {
   readonly eventsPerSecond: number
   readonly seconds: number
   readonly reach: number
-}): Promise<Row[]> {
+}): Promise<Pick<CaseResult, 'rows' | 'notes'>> {
   const { connections, auctions, eventsPerSecond, seconds, reach } = options
-  const stack = await AuctionStack.start()
+  const stack = await Stack.start('servers/auction.ts')
   try {
-    await stack.open(connections, (i) => [1_000 + (i % auctions)])
+    await openAuctions(stack, connections, (i) => [1_000 + (i % auctions)])
     const publish = (first: number) => (i: number) => {
       const auctionId = 1_000 + (i % auctions)
       const payload = bid(auctionId, first + Math.floor(i / auctions))
       stack.bus.publish(auction.bid, { auctionId: String(auctionId) }, payload)
     }
-    const arrived = async (expected: number) => {
-      let walked = await stack.load.call<Walked>('walked')
-      for (let tries = 0; walked.frames < expected && tries < 20; tries++) {
-        await sleep(250)
-        walked = await stack.load.call<Walked>('walked')
-      }
-      return walked
-    }
     await stack.load.call('walkFrames', layoutOf(1_000))
     const warm = await paced(eventsPerSecond, WARM_UP_SECONDS, publish(0))
-    await arrived((warm / auctions) * connections)
+    await arrived(stack.load, (warm / auctions) * connections)
     await stack.load.call('walkFrames', layoutOf(1_000))
     const sent = await paced(eventsPerSecond, seconds, publish(warm))
     const expected = (sent / auctions) * connections
-    const walked = await arrived(expected)
+    const walked = await arrived(stack.load, expected)
     const found = percentiles(walked.latencies)
     const counters = await stack.server.call<{ deliveries: number; writes: number }>('counters')
-    return [
+    const rows: Row[] = [
       {
         what: `${thousands(expected / seconds)} deliveries/s for ${seconds} s, latency p50 / p90 / p99 / p99.9 / max`,
         measured: Object.values(found).map(ms).join(' / '),
@@ -90,6 +79,7 @@ async function deliver(options: {
         measured: (counters.deliveries / counters.writes).toFixed(2),
       },
     ]
+    return { rows, notes: [`Latencies: ${histogram(walked.latencies)}`] }
   } finally {
     await stack.stop()
   }
@@ -100,7 +90,7 @@ export async function latency(): Promise<CaseResult> {
   return {
     title: 'NATS publish to client socket through auction-push',
     how: '1,000 authenticated subscribers of one auction, 50 bids a second; publisher, nats-server, service and clients share the machine.',
-    rows: await deliver(options),
+    ...(await deliver(options)),
   }
 }
 
@@ -109,7 +99,7 @@ export async function soak(): Promise<CaseResult> {
   return {
     title: '15,000 connections, 100 auctions, 200 events/s for a minute',
     how: 'Every connection follows one auction; each delivery is checked for its order, on one process.',
-    rows: await deliver(options),
+    ...(await deliver(options)),
   }
 }
 
@@ -125,15 +115,15 @@ export async function memory(): Promise<CaseResult> {
     await bareLoad.call('open', { port, paths: Array.from({ length: count }, () => '/') })
   }).finally(() => Promise.all([bare.stop(), bareLoad.stop()]))
 
-  const stack = await AuctionStack.start()
+  const stack = await Stack.start('servers/auction.ts')
   try {
-    await stack.open(1, () => [1])
+    await openAuctions(stack, 1, () => [1])
     const before = await stack.server.call<Heap>('heap')
-    await stack.open(1_000, (i) => [i % 100])
+    await openAuctions(stack, 1_000, (i) => [i % 100])
     const after = await stack.server.call<Heap>('heap')
-    const fresh = await AuctionStack.start()
+    const fresh = await Stack.start('servers/auction.ts')
     const oursKb = await rssPerConnection(fresh.server, fresh.load, (count) =>
-      fresh.open(count, (i) => [i % 100]),
+      openAuctions(fresh, count, (i) => [i % 100]),
     ).finally(() => fresh.stop())
     return {
       title: 'Idle authenticated subscribers',
@@ -204,7 +194,7 @@ const CONNECT_ROUNDS = 5
 export async function connects(): Promise<CaseResult> {
   const bare = new Remote('servers/ws-loop.ts', { core: 0 })
   const load = new Remote('load/raw-clients.ts', { core: 1 })
-  const stack = await AuctionStack.start()
+  const stack = await Stack.start('servers/auction.ts')
   const rates: Record<'bare' | 'fresh' | 'again', number[]> = { bare: [], fresh: [], again: [] }
   let profile: { name: string; percent: number }[] = []
   try {
@@ -218,7 +208,7 @@ export async function connects(): Promise<CaseResult> {
     }
     for (let round = 0; round <= CONNECT_ROUNDS; round++) {
       const users = Array.from({ length: CONNECTS }, (_, i) => round * CONNECTS + i)
-      const paths = await Promise.all(users.map(async (user) => `/ws/${await tokenOf(user)}`))
+      const paths = await Promise.all(users.map(async (user) => `/ws/${await auctionToken(user)}`))
       if (round === 1) await stack.server.call('profileStart')
       const [theirs, fresh, again] = [
         await rate(paths, barePort),

@@ -22,7 +22,21 @@ interface Client {
   skip: number
   rest: Buffer
   bytes: number
-  lastSequence: number
+  /** The last sequence number of each topic. */
+  readonly last: Map<number, number>
+  /** Reads too slowly to see everything: only its order is looked at. */
+  slow: boolean
+}
+
+/** Where digits stand in a frame of known length. */
+interface Layout {
+  readonly length: number
+  readonly topicAt: number
+  readonly topicDigits: number
+  readonly sequenceAt: number
+  readonly sequenceDigits: number
+  readonly timeAt: number
+  readonly timeDigits: number
 }
 
 const clients: Client[] = []
@@ -33,10 +47,9 @@ let acknowledge: Socket | undefined
 let burstBytes = 0
 let acknowledged = 0
 /** Where the sequence number and the time stand in a frame, when frames are walked over. */
-let layout:
-  | { length: number; sequenceAt: number; sequenceDigits: number; timeAt: number; timeDigits: number }
-  | undefined
+let layout: Layout | undefined
 let latencies: number[] = []
+let throttle: NodeJS.Timeout | undefined
 let outOfOrder = 0
 let frames = 0
 
@@ -51,7 +64,8 @@ function open(port: number, path: string, hello: readonly string[], helloBytes: 
       skip: hello.length * helloBytes,
       rest: NOTHING,
       bytes: 0,
-      lastSequence: 0,
+      last: new Map(),
+      slow: false,
     }
     const data = (length: number, buffer: Uint8Array) => {
       let chunk = Buffer.from(buffer.buffer, buffer.byteOffset, length)
@@ -106,17 +120,19 @@ function count(client: Client, data: Buffer, ready: () => void): void {
 }
 
 function walk(client: Client, chunk: Buffer): void {
-  const { length, sequenceAt, sequenceDigits, timeAt, timeDigits } = layout as NonNullable<typeof layout>
+  const { length, topicAt, topicDigits, sequenceAt, sequenceDigits, timeAt, timeDigits } = layout as Layout
   const data = client.rest.length > 0 ? Buffer.concat([client.rest, chunk]) : chunk
   const at = now()
   let offset = 0
   for (; offset + length <= data.length; offset += length) {
+    const topic = digits(data, offset + topicAt, topicDigits)
     const sequence = digits(data, offset + sequenceAt, sequenceDigits)
-    const time = digits(data, offset + timeAt, timeDigits) / 1_000
-    if (client.lastSequence !== 0 && sequence !== client.lastSequence + 1) outOfOrder += 1
-    client.lastSequence = sequence
+    const before = client.last.get(topic)
+    client.last.set(topic, sequence)
+    if (before !== undefined && (client.slow ? sequence <= before : sequence !== before + 1)) outOfOrder += 1
+    if (client.slow) continue
     frames += 1
-    latencies.push(at - time)
+    latencies.push(at - digits(data, offset + timeAt, timeDigits) / 1_000)
   }
   client.rest = offset === data.length ? NOTHING : Buffer.from(data.subarray(offset))
 }
@@ -170,28 +186,29 @@ serve({
     wanted = Number.POSITIVE_INFINITY
     return now()
   },
-  walkFrames(where: NonNullable<typeof layout>) {
+  walkFrames(where: Layout) {
     layout = where
     latencies = []
     outOfOrder = 0
     frames = 0
-    for (const client of clients) client.lastSequence = 0
+    for (const client of clients) client.last.clear()
   },
   walked: () => ({ frames, outOfOrder, latencies }),
-  /** Stops one client reading, or makes it read slowly. */
-  slow({ index, bytesPerSecond }: { index: number; bytesPerSecond: number }) {
-    const { socket } = clients[index] as Client
-    socket.pause()
-    if (bytesPerSecond > 0) {
-      const client = clients[index] as Client
-      let allowance = client.bytes
-      setInterval(() => {
-        allowance += bytesPerSecond / 10
-        if (client.bytes <= allowance) socket.resume()
-        else socket.pause()
-      }, 100)
-    }
+  /** Makes one client read so many bytes a second, or freely again. */
+  slow({ index, bytesPerSecond }: { index: number; bytesPerSecond: number | undefined }) {
+    const client = clients[index] as Client
+    clearInterval(throttle)
+    if (bytesPerSecond === undefined) return void client.socket.resume()
+    client.slow = true
+    client.socket.pause()
+    let allowance = client.bytes
+    throttle = setInterval(() => {
+      allowance += bytesPerSecond / 10
+      if (client.bytes <= allowance) client.socket.resume()
+      else client.socket.pause()
+    }, 100)
   },
+  lastOf: ({ index }: { index: number }) => [...(clients[index] as Client).last],
   close() {
     for (const { socket } of clients.splice(0)) socket.destroy()
     received = 0

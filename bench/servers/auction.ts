@@ -2,6 +2,7 @@ import { create, readConfig } from '@carillon/auction-push'
 import { instancesByConstructor } from '../heap.ts'
 import { profiling } from '../profile.ts'
 import { serve } from '../remote.ts'
+import { memoryOf, subscriptionsOf } from './listener.ts'
 
 /** The real auction-push, with an ear for the bench. */
 const service = create(
@@ -21,11 +22,9 @@ serve({
   ports: () => ({ port: service.listener.port }),
   ready: () => service.bus.connected,
   settle: () => service.bus.roundTrip(),
-  memory: () => {
-    global.gc?.()
-    return { rss: process.memoryUsage().rss, connections: service.listener.connections.size }
-  },
-  counters: () => ({ ...service.listener.counters }),
+  subscriptions: () => subscriptionsOf(service.listener),
+  memory: () => memoryOf(service.listener),
+  counters: () => ({ ...service.listener.counters, onReleased: undefined }),
   heap: () => {
     global.gc?.()
     return instancesByConstructor()

@@ -1,0 +1,31 @@
+import { create, readConfig } from '@carillon/quote-interact'
+import { serve } from '../remote.ts'
+import { memoryOf, subscriptionsOf } from './listener.ts'
+
+/** The real quote-interact, with an ear for the bench. */
+const service = create(
+  readConfig({
+    ...process.env,
+    QUOTE_LISTEN_PORT: '0',
+    QUOTE_ADMIN_PORT: '0',
+    LISTEN_HOST: '127.0.0.1',
+    LOG_LEVEL: 'error',
+    QUOTE_ALIVE_INTERVAL_MS: '3600000',
+  }),
+)
+await service.start()
+
+let queuedBytesMax = 0
+setInterval(() => {
+  for (const { outbox } of service.listener.connections)
+    queuedBytesMax = Math.max(queuedBytesMax, outbox.queuedBytes)
+}, 200)
+
+serve({
+  ports: () => ({ port: service.listener.port }),
+  ready: () => service.bus.connected,
+  settle: () => service.bus.roundTrip(),
+  subscriptions: () => subscriptionsOf(service.listener),
+  memory: () => memoryOf(service.listener),
+  counters: () => ({ ...service.listener.counters, onReleased: undefined, queuedBytesMax }),
+})
