@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { ProtocolError } from '@carillon/codec'
 import { defaultLimits } from '@carillon/service'
+import { tableRows } from '@carillon/testkit'
 import { describe, expect, test } from '@jest/globals'
 import fc from 'fast-check'
 import { readConfig } from './config.ts'
@@ -90,16 +91,7 @@ test('errors and pushes have their keys in the documented order', () => {
 })
 
 describe('PROTOCOL.md', () => {
-  const rows = (heading: string) =>
-    (page.split(`## ${heading}\n`)[1]?.split('\n## ')[0] ?? '')
-      .split('\n')
-      .filter((line) => /^\| (?!code|limit|-)/.test(line))
-      .map((line) =>
-        line
-          .slice(1, -1)
-          .split('|')
-          .map((cell) => cell.trim()),
-      )
+  const rows = (heading: string) => tableRows(page, heading)
 
   test('lists every error code and no other', () => {
     expect(

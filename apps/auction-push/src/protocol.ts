@@ -31,14 +31,7 @@ export const errorCodes = {
 
 export type ErrorCode = keyof typeof errorCodes
 
-export const closeCodes = {
-  expired: { code: 4401, reason: 'token expired', reconnect: true },
-  idle: { code: 4408, reason: 'idle timeout', reconnect: true },
-  slowConsumer: { code: 1013, reason: 'slow consumer', reconnect: true },
-  offences: { code: 4429, reason: 'too many errors', reconnect: false },
-  draining: { code: 1012, reason: 'service restart', reconnect: true },
-  disconnected: { code: 4403, reason: 'disconnected', reconnect: false },
-} as const
+export { gatewayCloseCodes as closeCodes } from '@carillon/codec'
 
 const events = Object.keys(auction) as AuctionEvent[]
 /** Canonical, so that one auction has one name: no sign, no leading zero, within what JSON numbers hold. */

@@ -22,7 +22,6 @@ export function create(config: AuctionConfig, overrides: Overrides = {}) {
   const service = new Service({
     name: 'auction-push',
     config,
-    adminPortVariable: 'AUCTION_ADMIN_PORT',
     overrides,
   })
   const { bus, clock, metrics, settings } = service
@@ -41,11 +40,7 @@ export function create(config: AuctionConfig, overrides: Overrides = {}) {
 
   // Sockets → session → effects.
   let { idleTimeoutMs } = config
-  const listener = addGateway(service, {
-    port: config.port,
-    portVariable: 'AUCTION_LISTEN_PORT',
-    publicUrl: config.publicUrl,
-    limits: config.limits,
+  const listener = addGateway(service, config, {
     closeCodes,
     errorFrame,
     idleTimeoutMs: () => idleTimeoutMs,

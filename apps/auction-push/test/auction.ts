@@ -1,24 +1,18 @@
 import type { Overrides } from '@carillon/service'
-import { loginToken, type NatsServer, WebSocketClient } from '@carillon/testkit'
+import { loginToken, type NatsServer, testEnvironment, WebSocketClient } from '@carillon/testkit'
 import { create, readConfig } from '../src/server.ts'
 
 export type AuctionPush = ReturnType<typeof create>
 
 /** Boots the real service on free ports. */
 export async function bootAuction(
-  nats: NatsServer | string,
+  nats: NatsServer,
   environment: Record<string, string> = {},
   overrides: Overrides = {},
 ): Promise<AuctionPush> {
   const service = create(
     readConfig({
-      NATS_URL: typeof nats === 'string' ? nats : nats.url,
-      AUCTION_LISTEN_PORT: '0',
-      AUCTION_ADMIN_PORT: '0',
-      LISTEN_HOST: '127.0.0.1',
-      LOG_LEVEL: 'fatal',
-      DRAIN_SECONDS: '0',
-      DRAIN_DELAY_SECONDS: '0',
+      ...testEnvironment('AUCTION', nats),
       ...environment,
     }),
     overrides,

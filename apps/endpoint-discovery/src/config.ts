@@ -35,7 +35,7 @@ export interface DiscoveryConfig extends CommonConfig {
 export function readConfig(environment: Environment): DiscoveryConfig {
   const values = readEnvironment(variables, environment)
   return {
-    ...commonConfig(values, values.DISCOVERY_ADMIN_PORT),
+    ...commonConfig(values, values.DISCOVERY_ADMIN_PORT, 'DISCOVERY_ADMIN_PORT'),
     port: values.DISCOVERY_LISTEN_PORT,
     pingIntervalS: values.VOICE_PING_INTERVAL_S,
     signKeys: parseSignKeys(values.DISCOVERY_SIGN_KEYS),

@@ -15,7 +15,7 @@ export function create(config: DiscoveryConfig, overrides: Overrides = {}) {
   const service = new Service({
     name: 'endpoint-discovery',
     config,
-    adminPortVariable: 'DISCOVERY_ADMIN_PORT',
+
     overrides,
   })
   const { bus, clock, metrics } = service

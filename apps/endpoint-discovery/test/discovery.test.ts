@@ -1,6 +1,6 @@
 import { signRequest } from '@carillon/auth'
 import { type Announcement, discovery } from '@carillon/events'
-import { eventually, ManualClock, NatsServer, publishRaw } from '@carillon/testkit'
+import { eventually, ManualClock, NatsServer, publishRaw, testEnvironment } from '@carillon/testkit'
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals'
 import { create, readConfig } from '../src/server.ts'
 
@@ -26,11 +26,7 @@ afterEach(async () => {
 async function boot(environment: Record<string, string> = {}, clock = new ManualClock()) {
   const service = create(
     readConfig({
-      NATS_URL: nats.url,
-      DISCOVERY_LISTEN_PORT: '0',
-      DISCOVERY_ADMIN_PORT: '0',
-      LISTEN_HOST: '127.0.0.1',
-      LOG_LEVEL: 'fatal',
+      ...testEnvironment('DISCOVERY', nats),
       ...environment,
     }),
     { clock },

@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { ProtocolError } from '@carillon/codec'
+import { tableRows } from '@carillon/testkit'
 import { describe, expect, test } from '@jest/globals'
 import fc from 'fast-check'
 import { readConfig } from './config.ts'
@@ -74,16 +75,7 @@ test('messages have their keys in the documented order', () => {
 
 describe('PROTOCOL.md', () => {
   const page = readFileSync(new URL('../PROTOCOL.md', import.meta.url), 'utf8')
-  const rows = (heading: string) =>
-    (page.split(`## ${heading}\n`)[1]?.split('\n## ')[0] ?? '')
-      .split('\n')
-      .filter((line) => /^\| (?!code|limit|-)/.test(line))
-      .map((line) =>
-        line
-          .slice(1, -1)
-          .split('|')
-          .map((cell) => cell.trim()),
-      )
+  const rows = (heading: string) => tableRows(page, heading)
 
   test('lists every close code and no other', () => {
     const documented = rows('Close codes').map(

@@ -11,14 +11,7 @@ export type Command =
   | { readonly type: 'start' }
   | { readonly type: 'stop' }
 
-export const closeCodes = {
-  expired: { code: 4401, reason: 'token expired', reconnect: true },
-  idle: { code: 4408, reason: 'idle timeout', reconnect: true },
-  slowConsumer: { code: 1013, reason: 'slow consumer', reconnect: true },
-  offences: { code: 4429, reason: 'too many errors', reconnect: false },
-  draining: { code: 1012, reason: 'service restart', reconnect: true },
-  disconnected: { code: 4403, reason: 'disconnected', reconnect: false },
-} as const
+export { gatewayCloseCodes as closeCodes } from '@carillon/codec'
 
 const ID_LENGTH_MAX = 256
 

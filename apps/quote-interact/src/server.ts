@@ -27,7 +27,6 @@ export function create(config: QuoteConfig, overrides: Overrides = {}) {
   const service = new Service({
     name: 'quote-interact',
     config,
-    adminPortVariable: 'QUOTE_ADMIN_PORT',
     overrides,
   })
   const { bus, clock, metrics, settings, wheel } = service
@@ -48,11 +47,7 @@ export function create(config: QuoteConfig, overrides: Overrides = {}) {
   })
 
   // Sockets → session → effects.
-  const listener = addGateway(service, {
-    port: config.port,
-    portVariable: 'QUOTE_LISTEN_PORT',
-    publicUrl: config.publicUrl,
-    limits: config.limits,
+  const listener = addGateway(service, config, {
     closeCodes,
     errorFrame,
     // Clients only listen: their silence means nothing.

@@ -1,6 +1,6 @@
 import { DEVELOPMENT_SECRET, signToken } from '@carillon/auth'
 import type { Overrides } from '@carillon/service'
-import { type NatsServer, WebSocketClient } from '@carillon/testkit'
+import { type NatsServer, testEnvironment, WebSocketClient } from '@carillon/testkit'
 import { create, readConfig } from '../src/server.ts'
 
 export type QuoteInteract = ReturnType<typeof create>
@@ -13,13 +13,7 @@ export async function bootQuote(
 ): Promise<QuoteInteract> {
   const service = create(
     readConfig({
-      NATS_URL: nats.url,
-      QUOTE_LISTEN_PORT: '0',
-      QUOTE_ADMIN_PORT: '0',
-      LISTEN_HOST: '127.0.0.1',
-      LOG_LEVEL: 'fatal',
-      DRAIN_SECONDS: '0',
-      DRAIN_DELAY_SECONDS: '0',
+      ...testEnvironment('QUOTE', nats),
       ...environment,
     }),
     overrides,

@@ -6,7 +6,7 @@ export interface CloseCode {
   readonly reconnect: boolean
 }
 
-/** The close codes that the listener itself uses; each protocol has its own table. */
+/** The close codes that a listener itself uses; each protocol's page has its own table. */
 export interface ListenerCloseCodes {
   /** The credentials' time is over. */
   readonly expired: CloseCode
@@ -21,3 +21,13 @@ export interface ListenerCloseCodes {
   /** Closed by an operator or an internal service. */
   readonly disconnected: CloseCode
 }
+
+/** The codes of the protocols whose documents name none. */
+export const gatewayCloseCodes = {
+  expired: { code: 4401, reason: 'token expired', reconnect: true },
+  idle: { code: 4408, reason: 'idle timeout', reconnect: true },
+  slowConsumer: { code: 1013, reason: 'slow consumer', reconnect: true },
+  offences: { code: 4429, reason: 'too many errors', reconnect: false },
+  draining: { code: 1012, reason: 'service restart', reconnect: true },
+  disconnected: { code: 4403, reason: 'disconnected', reconnect: false },
+} as const satisfies ListenerCloseCodes

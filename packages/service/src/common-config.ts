@@ -37,6 +37,8 @@ export interface CommonConfig {
   readonly region: string
   readonly host: string
   readonly adminPort: number
+  /** The variable that changes it, for the error when it is taken. */
+  readonly adminPortVariable: string
   readonly drainSeconds: number
   readonly drainDelaySeconds: number
   readonly trustProxy: boolean
@@ -55,7 +57,11 @@ interface CommonValues {
   readonly TRUST_PROXY: boolean
 }
 
-export function commonConfig(values: CommonValues, adminPort: number): CommonConfig {
+export function commonConfig(
+  values: CommonValues,
+  adminPort: number,
+  adminPortVariable: string,
+): CommonConfig {
   return {
     nats: {
       url: values.NATS_URL,
@@ -67,6 +73,7 @@ export function commonConfig(values: CommonValues, adminPort: number): CommonCon
     region: values.REGION,
     host: values.LISTEN_HOST,
     adminPort,
+    adminPortVariable,
     drainSeconds: values.DRAIN_SECONDS,
     drainDelaySeconds: values.DRAIN_DELAY_SECONDS,
     trustProxy: values.TRUST_PROXY,

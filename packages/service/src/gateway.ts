@@ -4,16 +4,11 @@ import type { ListenerCloseCodes, ProtocolError } from '@carillon/codec'
 import { commonSettings } from '@carillon/events'
 import { Announcer } from './announcer.ts'
 import { serveControl } from './control.ts'
-import type { Limits } from './listener/limits.ts'
+import type { GatewayConfig } from './gateway-config.ts'
 import { Listener } from './listener/listener.ts'
 import type { Service } from './service.ts'
 
 export interface GatewayOptions {
-  readonly port: number
-  readonly portVariable: string
-  /** What discovery hands out; default: this machine and the port that is listened on. */
-  readonly publicUrl: string | undefined
-  readonly limits: Limits
   readonly closeCodes: ListenerCloseCodes
   readonly errorFrame: (error: ProtocolError) => Uint8Array
   readonly idleTimeoutMs: () => number
@@ -23,17 +18,21 @@ export interface GatewayOptions {
  * Makes a service a gateway: a WebSocket listener that discovery knows of, that operators can look into, and
  * that drains in order.
  */
-export function addGateway(service: Service, options: GatewayOptions): Listener {
+export function addGateway(service: Service, gateway: GatewayConfig, options: GatewayOptions): Listener {
   const { name, config, bus, clock, wheel, log, metrics, settings } = service
   const { host, trustProxy, drainDelaySeconds } = config
-  const listener = new Listener({ ...options, service: name, host, trustProxy, clock, wheel, log, metrics })
+  const { port, portVariable, publicUrl, limits } = gateway
+  const listener = new Listener({
+    ...options,
+    ...{ service: name, host, port, portVariable, trustProxy, limits, clock, wheel, log, metrics },
+  })
   const announcer = new Announcer(bus, () => ({
     service: name,
     instance_id: service.instanceId,
-    end_point: options.publicUrl ?? `ws://127.0.0.1:${listener.port}`,
+    end_point: publicUrl ?? `ws://127.0.0.1:${listener.port}`,
     region: config.region,
     connections: listener.connections.size,
-    capacity: options.limits.connectionsMax,
+    capacity: limits.connectionsMax,
     draining: service.draining,
     version: VERSION,
     started_at: service.startedAtMs,
@@ -57,9 +56,9 @@ export function addGateway(service: Service, options: GatewayOptions): Listener 
     },
   })
 
-  let announced = options.limits.connectionsMax
-  settings.follow(commonSettings.maxConnections, options.limits.connectionsMax, (value) => {
-    options.limits.connectionsMax = value
+  let announced = limits.connectionsMax
+  settings.follow(commonSettings.maxConnections, limits.connectionsMax, (value) => {
+    limits.connectionsMax = value
     if (value !== announced) announcer.announce()
     announced = value
   })

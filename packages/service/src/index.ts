@@ -10,6 +10,7 @@ export {
 } from './common-config.ts'
 export { type Environment, EnvironmentError, env, readEnvironment } from './environment.ts'
 export { addGateway, type GatewayOptions } from './gateway.ts'
+export { type GatewayConfig, gatewayConfig, gatewayVariables } from './gateway-config.ts'
 export { createTopics } from './latency.ts'
 export { Connection, type Handler, type Identity } from './listener/connection.ts'
 export { defaultLimits, type Limits } from './listener/limits.ts'

@@ -30,7 +30,6 @@ export interface Part {
 export interface ServiceOptions {
   readonly name: string
   readonly config: CommonConfig
-  readonly adminPortVariable: string
   readonly overrides?: Overrides
 }
 
@@ -52,14 +51,13 @@ export class Service {
   readonly bus: Bus
   readonly settings: LiveSettings
   readonly #admin: FastifyInstance
-  readonly #adminPortVariable: string
   readonly #parts: Part[] = []
   #phase: Phase = 'starting'
   #starting: Promise<void> | undefined
   #stopping: Promise<void> | undefined
   #adminPort: number | undefined
 
-  constructor({ name, config, adminPortVariable, overrides = {} }: ServiceOptions) {
+  constructor({ name, config, overrides = {} }: ServiceOptions) {
     this.name = name
     this.config = config
     this.instanceId = overrides.instanceId ?? `${hostname()}-${randomBytes(4).toString('hex')}`
@@ -74,7 +72,6 @@ export class Service {
       this.log.level = level
     })
     this.#admin = createAdminServer({ metrics: this.metrics, notReady: () => this.#notReady() })
-    this.#adminPortVariable = adminPortVariable
     this.#describeBus()
   }
 
@@ -106,12 +103,12 @@ export class Service {
   }
 
   async #start(): Promise<void> {
-    const { host, adminPort } = this.config
+    const { host, adminPort, adminPortVariable } = this.config
     this.#adminPort = await listen(this.#admin, {
       service: this.name,
       host,
       port: adminPort,
-      variable: this.#adminPortVariable,
+      variable: adminPortVariable,
     })
     this.bus.start()
     this.settings.start()

@@ -1,5 +1,7 @@
 export { ManualClock } from './clock.ts'
+export { testEnvironment } from './environment.ts'
 export { eventually } from './eventually.ts'
+export { tableRows } from './markdown.ts'
 export { NatsServer } from './nats-server.ts'
 export { publishRaw } from './raw-publisher.ts'
 export { loginToken } from './tokens.ts'

@@ -1,0 +1,76 @@
+import { Type } from 'typebox'
+import { type CommonConfig, commonConfig } from './common-config.ts'
+import { env } from './environment.ts'
+import { defaultLimits, type Limits } from './listener/limits.ts'
+
+export interface GatewayDefaults {
+  readonly listenPort: number
+  readonly adminPort: number
+  readonly framesPerSecondMax?: number
+  readonly framesBurstMax?: number
+}
+
+function fields({
+  listenPort,
+  adminPort,
+  framesPerSecondMax = defaultLimits.framesPerSecondMax,
+}: GatewayDefaults) {
+  return {
+    LISTEN_PORT: env.port(listenPort),
+    ADMIN_PORT: env.port(adminPort),
+    PUBLIC_URL: Type.Optional(env.url('wss?')),
+    MAX_CONNECTIONS: env.integer(0, 1_000_000, defaultLimits.connectionsMax),
+    MAX_CONNECTIONS_PER_ADDRESS: env.integer(1, 1_000_000, defaultLimits.connectionsPerAddressMax),
+    MAX_CONNECTIONS_PER_USER: env.integer(1, 1_000_000, defaultLimits.connectionsPerUserMax),
+    MAX_FRAMES_PER_SECOND: env.integer(1, 100_000, framesPerSecondMax),
+    MAX_OUTBOX_BYTES: env.integer(1_024, 1_073_741_824, defaultLimits.outboxBytesMax),
+  }
+}
+
+type Fields = ReturnType<typeof fields>
+
+/** Variables that every gateway has, under its own prefix: `AUCTION_LISTEN_PORT`. */
+export type GatewayVariables<P extends string> = { [K in keyof Fields as `${P}_${K}`]: Fields[K] }
+
+export function gatewayVariables<const P extends string>(
+  prefix: P,
+  defaults: GatewayDefaults,
+): GatewayVariables<P> {
+  const prefixed = Object.entries(fields(defaults)).map(([name, field]) => [`${prefix}_${name}`, field])
+  return Object.fromEntries(prefixed) as GatewayVariables<P>
+}
+
+/** What every gateway is configured with. */
+export interface GatewayConfig extends CommonConfig {
+  readonly port: number
+  /** The variable that changes it, for the error when it is taken. */
+  readonly portVariable: string
+  /** What discovery hands out; undefined for this machine and the port that is listened on. */
+  readonly publicUrl: string | undefined
+  readonly limits: Limits
+}
+
+/** Maps the values of {@link gatewayVariables} and the common ones. */
+export function gatewayConfig(
+  prefix: string,
+  values: Parameters<typeof commonConfig>[0],
+  burst: Pick<GatewayDefaults, 'framesBurstMax'> = {},
+): GatewayConfig {
+  const of = <T>(name: keyof Fields) => (values as unknown as Record<string, T>)[`${prefix}_${name}`] as T
+  const framesPerSecondMax = of<number>('MAX_FRAMES_PER_SECOND')
+  return {
+    ...commonConfig(values, of<number>('ADMIN_PORT'), `${prefix}_ADMIN_PORT`),
+    port: of<number>('LISTEN_PORT'),
+    portVariable: `${prefix}_LISTEN_PORT`,
+    publicUrl: of<string | undefined>('PUBLIC_URL'),
+    limits: {
+      ...defaultLimits,
+      connectionsMax: of<number>('MAX_CONNECTIONS'),
+      connectionsPerAddressMax: of<number>('MAX_CONNECTIONS_PER_ADDRESS'),
+      connectionsPerUserMax: of<number>('MAX_CONNECTIONS_PER_USER'),
+      framesPerSecondMax,
+      framesBurstMax: burst.framesBurstMax ?? framesPerSecondMax * 2,
+      outboxBytesMax: of<number>('MAX_OUTBOX_BYTES'),
+    },
+  }
+}
