@@ -43,8 +43,10 @@ function fingerprint() {
 
 /** Builds what has changed since the last build. */
 export async function build() {
+  const built = existsSync(join(root, 'packages', 'service', 'dist'))
+  if (!built) console.log('Building …')
   await execute(join(bin, 'turbo'), ['run', 'build', '--output-logs=errors-only', '--no-update-notifier'], {
-    quiet: existsSync(join(root, 'packages', 'service', 'dist')),
+    quiet: built,
   })
 }
 

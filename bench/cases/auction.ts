@@ -203,7 +203,7 @@ export async function connects(): Promise<CaseResult> {
     const rate = async (paths: readonly string[], port: number) => {
       const elapsed = await load.call<number>('open', { port, paths })
       await load.call('close')
-      await sleep(300)
+      await sleep(1_000)
       return (CONNECTS * 1_000) / elapsed
     }
     for (let round = 0; round <= CONNECT_ROUNDS; round++) {

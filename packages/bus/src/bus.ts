@@ -144,11 +144,11 @@ export class Bus {
       const request = this.#decode(channel, message)
       if (request === undefined) return
       try {
-        message.respond(channel.reply.encode(await handle(request)))
+        this.#respond(message, channel.reply.encode(await handle(request)))
       } catch (error) {
         const reason = error instanceof Error ? error.message : String(error)
         this.log.error({ subject: message.subject, reason }, 'a request failed')
-        message.respond(refusal('internal error'))
+        this.#respond(message, refusal('internal error'))
       }
     })
   }
@@ -238,7 +238,7 @@ export class Bus {
     const decoded = channel.decode(message.subject, message.data)
     if (decoded.ok) return { ...decoded.value, ...deliveryOf(message.headers) }
     this.#rejected({ subject: message.subject, reason: decoded.reason })
-    if (message.reply) message.respond(refusal(decoded.reason))
+    this.#respond(message, refusal(decoded.reason))
     return undefined
   }
 
@@ -247,6 +247,16 @@ export class Bus {
     if (!decoded.ok)
       throw new Error(`the answer to ${channel.pattern} is not understood: ${reply.string().slice(0, 200)}`)
     return decoded.value
+  }
+
+  /** Whoever asked may be gone, and so may the connection by now: that harms nobody here. */
+  #respond(message: Msg, payload: Uint8Array | string): void {
+    try {
+      message.respond(payload)
+    } catch (error) {
+      const reason = error instanceof Error ? error.message : String(error)
+      this.log.warn({ subject: message.subject, reason }, 'an answer could not be sent')
+    }
   }
 
   #rejected(rejected: RejectedPayload): void {

@@ -179,6 +179,43 @@ describe('a socket that is full', () => {
   })
 })
 
+describe('10,000 sockets that nobody reads', () => {
+  const MESSAGE_BYTES = 100
+  const BYTES_MAX = 1_000
+  const publishTo = (policy: OverflowPolicy) => {
+    const { topics, counters, tick } = setUp(policy)
+    const sockets = Array.from({ length: 10_000 }, () => {
+      const sink = new MemorySink(1)
+      const outbox = new Outbox(sink, counters, BYTES_MAX)
+      topics.subscribe('a', outbox)
+      topics.subscribe('b', outbox)
+      return { sink, outbox }
+    })
+    for (let i = 0; i < 50; i++) {
+      topics.publish('a', Buffer.alloc(MESSAGE_BYTES))
+      topics.publish('b', Buffer.alloc(MESSAGE_BYTES))
+      tick()
+    }
+    return { sockets, counters }
+  }
+
+  test('disconnect: each is closed once, with no more than the bound waiting', () => {
+    const { sockets, counters } = publishTo('disconnect')
+    expect(counters.slowConsumers).toBe(10_000)
+    expect(sockets.every(({ sink }) => sink.slow && sink.bufferedBytes <= BYTES_MAX)).toBe(true)
+  })
+
+  test('drop: each keeps what fits', () => {
+    const { sockets } = publishTo('drop')
+    expect(sockets.every(({ sink }) => !sink.slow && sink.bufferedBytes <= BYTES_MAX)).toBe(true)
+  })
+
+  test('conflate: each keeps one message of each topic besides what is in the socket', () => {
+    const { sockets } = publishTo('conflate')
+    expect(sockets.every(({ outbox }) => outbox.queuedBytes === 4 * MESSAGE_BYTES)).toBe(true)
+  })
+})
+
 test('a paused outbox holds the newest of each topic back, and forgets what it shall', () => {
   const { topics, subscriber, tick } = setUp('conflate')
   const { sink, outbox } = subscriber()

@@ -1,6 +1,6 @@
 import type { Bus } from '@carillon/bus'
 import type { CloseCode } from '@carillon/codec'
-import { control } from '@carillon/events'
+import { type ConnectionReport, control } from '@carillon/events'
 import type { Connection } from './listener/connection.ts'
 import type { Registry } from './listener/registry.ts'
 
@@ -13,8 +13,8 @@ export interface ControlOptions {
   readonly disconnected: CloseCode
 }
 
-/** More connections of one user than this are counted, not described: an answer must fit into a message. */
-const DESCRIBED_MAX = 500
+/** An answer must fit into a message: what is beyond this is counted, not described. */
+const DESCRIBED_BYTES_MAX = 500_000
 
 /** Serves `control.{service}.*`: every instance answers for the connections it holds. */
 export function serveControl({ bus, service, instanceId, connections, disconnected }: ControlOptions): void {
@@ -31,8 +31,19 @@ export function serveControl({ bus, service, instanceId, connections, disconnect
 
   bus.serve(control.connections, { service }, ({ payload: { user_id } }) => {
     if (user_id === undefined) return { instance_id: instanceId, count: connections.size }
-    const theirs: Connection[] = [...connections.ofUser(user_id)]
-    const described = theirs.slice(0, DESCRIBED_MAX).map((connection) => connection.report())
-    return { instance_id: instanceId, count: theirs.length, connections: described }
+    const theirs = connections.ofUser(user_id)
+    return { instance_id: instanceId, count: theirs.size, connections: describe(theirs) }
   })
+}
+
+function describe(connections: Iterable<Connection>): ConnectionReport[] {
+  const described: ConnectionReport[] = []
+  let bytes = 0
+  for (const connection of connections) {
+    const report = connection.report()
+    bytes += JSON.stringify(report).length
+    if (bytes > DESCRIBED_BYTES_MAX) break
+    described.push(report)
+  }
+  return described
 }

@@ -87,10 +87,10 @@ export class Connection implements Sink, Timed {
     this.#lastFrameAtMs = now
     this.outbox = new Outbox(this, around.counters, around.limits.outboxBytesMax)
     // Without an idle limit nothing but the network can tell that the other side is gone.
-    if (around.idleTimeoutMs() === 0)
-      this.#raw.setKeepAlive?.(true, TCP_KEEP_ALIVE_MS)
-      // Shared listeners and one property, not five closures for each connection.
-    ;(socket as Ours)[CONNECTION] = this
+    if (around.idleTimeoutMs() === 0) this.#raw.setKeepAlive?.(true, TCP_KEEP_ALIVE_MS)
+    // One property and shared listeners, not five closures for each connection.
+    const ours = socket as Ours
+    ours[CONNECTION] = this
     socket.on('message', onMessage)
     socket.on('ping', onControlFrame)
     socket.on('pong', onControlFrame)

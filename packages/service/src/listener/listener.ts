@@ -51,6 +51,7 @@ export class Listener {
   readonly #options: ListenerOptions
   readonly #server: FastifyInstance
   readonly #around: Surroundings
+  readonly #opened: Counter
   readonly #authFailures: Counter<'reason'>
   readonly #refused: Counter<'reason'>
   #accepting = true
@@ -98,6 +99,7 @@ export class Listener {
       },
       failed: (error) => options.log.error({ err: error }, 'a handler failed'),
     }
+    this.#opened = metrics.counter('connections_opened_total', 'Connections opened')
     this.#authFailures = metrics.counter('auth_failures_total', 'Upgrades refused for their credentials', [
       'reason',
     ])
@@ -123,7 +125,6 @@ export class Listener {
     open: (connection: Connection, identity: Identity) => Handler,
   ): void {
     const identities = new WeakMap<FastifyRequest, Identity>()
-    const opened = this.#options.metrics.counter('connections_opened_total', 'Connections opened')
     this.#server.register(async (scope) => {
       const route = (url: string) => ({
         method: 'GET' as const,
@@ -138,10 +139,9 @@ export class Listener {
             this.#authFailures.inc({ reason: found.failure })
             return reply.code(found.status).send({ error: found.failure })
           }
-          const { connectionsPerUserMax } = this.#options.limits
-          if (this.connections.ofUser(found.identity.userId).size >= connectionsPerUserMax) {
-            return this.#turnAway('user', reply)
-          }
+          // Once more: others have come while the credentials were looked at.
+          const fullNow = this.#fullFor(request.ip, found.identity.userId)
+          if (fullNow) return this.#turnAway(fullNow, reply)
           identities.set(request, found.identity)
         },
         handler: () => {},
@@ -150,7 +150,7 @@ export class Listener {
           const identity = identities.get(request) as Identity
           const connection = new Connection(socket, identity, request.ip, this.#around)
           this.connections.add(connection)
-          opened.inc()
+          this.#opened.inc()
           connection.open(open(connection, identity))
         },
       })
@@ -194,11 +194,14 @@ export class Listener {
     await this.#server.close()
   }
 
-  #fullFor(address: string): string | undefined {
+  /** Which limit is reached, if one is. */
+  #fullFor(address: string, userId?: string): string | undefined {
     const { limits } = this.#options
     if (!this.#accepting) return 'draining'
     if (this.connections.size >= limits.connectionsMax) return 'instance'
     if (this.connections.countOfAddress(address) >= limits.connectionsPerAddressMax) return 'address'
+    if (userId !== undefined && this.connections.ofUser(userId).size >= limits.connectionsPerUserMax)
+      return 'user'
     return undefined
   }
 
