@@ -24,7 +24,7 @@ export function keep(name: string, result: CaseResult): void {
     ...result,
     name,
     command: `npm run bench -- ${name}`,
-    machine: `${cpus().length} × ${cpus()[0]?.model.trim()}, ${Math.round(totalmem() / 2 ** 30)} GiB, Linux ${release()}`,
+    machine: `${cpus().length} × ${cpus()[0]?.model.trim()}, ${Math.round(totalmem() / 2 ** 30)} GiB, Linux ${release().split('-')[0]}`,
     versions: `Node ${node} (V8 ${v8}), ws ${version('ws')}, socket.io ${version('socket.io')}`,
     date: new Date().toISOString().slice(0, 10),
   }
