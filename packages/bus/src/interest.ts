@@ -24,6 +24,8 @@ interface Wanted<C extends AnyChannel> {
   /** Counts deliveries: whoever waits for the stored message sees by it that a live one came first. */
   version: number
   lookup: Promise<void> | undefined
+  /** Somebody asked for the stored message while the stream could not be read. */
+  owed: boolean
 }
 
 export interface InterestOptions<C extends AnyChannel> {
@@ -45,6 +47,9 @@ const SETTLE_MS = 500
 /** How far the server's clock may be from ours. */
 const CLOCK_SLACK_MS = 2_000
 const CATCH_UP_PARALLEL = 64
+const READABLE_TRIES = 10
+const READABLE_RETRY_MS = 1_000
+const COMPLAIN_MS = 5_000
 
 /**
  * Subscriptions by interest: this process subscribes to a subject while at least one of its connections wants
@@ -60,15 +65,16 @@ export class Interest<C extends AnyChannel> {
   readonly #streams = new Map<StreamDefinition, Stream>()
   readonly #stopped = new AbortController()
   #sweep: NodeJS.Timeout | undefined
-  #lostAtMs = 0
+  #lostAtMs: number | undefined
+  #complainedAtMs = 0
 
   constructor(options: InterestOptions<C>) {
     this.#bus = options.bus
     this.#deliver = options.deliver
     this.#lingerMs = options.lingerMs ?? 5_000
     const forget = options.bus.onChange((connected) => {
-      if (!connected) this.#lostAtMs = Date.now()
-      else if (this.#lostAtMs > 0) void this.#catchUp(this.#lostAtMs)
+      if (connected) void this.#catchUp(this.#lostAtMs)
+      else this.#lostAtMs = Date.now()
     })
     this.#stopped.signal.addEventListener('abort', forget)
   }
@@ -95,6 +101,7 @@ export class Interest<C extends AnyChannel> {
         last: undefined,
         version: 0,
         lookup: undefined,
+        owed: false,
       }
       this.#wanted.set(subject, wanted)
     }
@@ -166,17 +173,21 @@ export class Interest<C extends AnyChannel> {
     })
   }
 
-  /** After a reconnect: what was published while we were away is late, but not lost. */
-  async #catchUp(lostAtMs: number): Promise<void> {
-    const queue = [...this.#wanted.values()].values()
+  /** After a (re)connect: what was published or asked for while NATS was away is late, but not lost. */
+  async #catchUp(lostAtMs: number | undefined): Promise<void> {
+    const waiting = [...this.#wanted.values()].filter(({ owed }) => owed || lostAtMs !== undefined)
+    for (const definition of new Set(waiting.map(({ channel }) => channel.stream)))
+      await this.#readable(definition)
+    const queue = waiting.values()
     const work = async () => {
       for (const wanted of queue) {
         const { version } = wanted
         const stored = await this.#stored(wanted)
         if (stored === undefined || wanted.version !== version || this.#stopped.signal.aborted) continue
-        const publishedMeanwhile = stored.storedAtMs >= lostAtMs - CLOCK_SLACK_MS
+        const publishedMeanwhile = lostAtMs !== undefined && stored.storedAtMs >= lostAtMs - CLOCK_SLACK_MS
         const seen = wanted.last !== undefined && sameBytes(wanted.last.bytes, stored.bytes)
-        if (publishedMeanwhile && !seen) this.#late(wanted, stored)
+        if ((publishedMeanwhile || wanted.owed) && !seen) this.#late(wanted, stored)
+        wanted.owed = false
       }
     }
     await Promise.all(Array.from({ length: CATCH_UP_PARALLEL }, work))
@@ -194,19 +205,48 @@ export class Interest<C extends AnyChannel> {
   async #stored(wanted: Wanted<C>): Promise<StoredMessage | undefined> {
     const definition: StreamDefinition | undefined = wanted.channel.stream
     if (definition === undefined) return undefined
+    try {
+      const stored = await this.#streamOf(definition).last(wanted.subject)
+      return stored && wanted.channel.decode(stored.subject, stored.bytes).ok ? stored : undefined
+    } catch (error) {
+      wanted.owed = true
+      this.#complain(wanted.subject, error)
+      return undefined
+    }
+  }
+
+  #streamOf(definition: StreamDefinition): Stream {
     let stream = this.#streams.get(definition)
     if (stream === undefined) {
       stream = this.#bus.stream(definition)
       this.#streams.set(definition, stream)
     }
-    try {
-      const stored = await stream.last(wanted.subject)
-      return stored && wanted.channel.decode(stored.subject, stored.bytes).ok ? stored : undefined
-    } catch (error) {
-      const reason = error instanceof Error ? error.message : String(error)
-      this.#bus.log.warn({ subject: wanted.subject, reason }, 'the last message could not be read')
-      return undefined
+    return stream
+  }
+
+  /** After a restart a stream may need a while to find its leader. */
+  async #readable(definition: StreamDefinition | undefined): Promise<void> {
+    if (definition === undefined) return
+    for (let tries = 0; tries < READABLE_TRIES && !this.#stopped.signal.aborted; tries++) {
+      const error = await this.#streamOf(definition)
+        .ensure()
+        .then(
+          () => undefined,
+          (reason: unknown) => reason,
+        )
+      if (error === undefined) return
+      this.#complain(definition.name, error)
+      await delay(READABLE_RETRY_MS)
     }
+  }
+
+  /** Clients may ask often while a stream is away: the log hears of it now and then. */
+  #complain(about: string, error: unknown): void {
+    const now = Date.now()
+    if (now - this.#complainedAtMs < COMPLAIN_MS) return
+    this.#complainedAtMs = now
+    const reason = error instanceof Error ? error.message : String(error)
+    this.#bus.log.warn({ about, reason }, 'a stream cannot be read')
   }
 
   #scheduleSweep(): void {

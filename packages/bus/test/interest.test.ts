@@ -84,6 +84,27 @@ test('a stored message that does not match its schema is not handed out', async 
   expect(await interest.lastBeforeLive(subject('1'))).toBeUndefined()
 })
 
+test('a stored message that is asked for before NATS is there is delivered once it is', async () => {
+  await publish(1, 10)
+  await eventually(async () => (await bus.stream(auctionStream).last(subject('1'))) !== undefined)
+  await nats.halt('SIGTERM')
+  const late = new Bus({ url: nats.url, name: 'late' })
+  late.start()
+  const got: number[] = []
+  const waiting = new Interest<typeof auction.delay_close_time>({
+    bus: late,
+    deliver: (_channel, { bytes }) => got.push(closeTimeOf(bytes)),
+  })
+  waiting.hold(auction.delay_close_time, { auctionId: '1' })
+  waiting.hold(auction.delay_close_time, { auctionId: '2' })
+  expect(await waiting.lastBeforeLive(subject('1'))).toBeUndefined()
+  await nats.resume()
+  await eventually(() => got.length === 1)
+  expect(got).toEqual([10])
+  waiting.stop()
+  await late.stop()
+})
+
 test('what was published while this process was cut off is delivered after the reconnect, once', async () => {
   interest.hold(auction.delay_close_time, { auctionId: '1' })
   interest.hold(auction.delay_close_time, { auctionId: '2' })

@@ -64,7 +64,11 @@ export class Listener {
       logger: false,
       trustProxy: options.trustProxy,
       routerOptions: { maxParamLength: PATH_PARAMETER_MAX },
-      http: { headersTimeout: limits.unauthenticatedMs, requestTimeout: limits.unauthenticatedMs },
+      http: {
+        headersTimeout: limits.unauthenticatedMs,
+        requestTimeout: limits.unauthenticatedMs,
+        connectionsCheckingInterval: Math.ceil(limits.unauthenticatedMs / 10),
+      },
       return503OnClosing: true,
       forceCloseConnections: true,
     })
