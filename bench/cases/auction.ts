@@ -104,13 +104,13 @@ export async function soak(): Promise<CaseResult> {
 }
 
 const IDLE = 10_000
-const WARM_UP_CONNECTIONS = 500
+const FIRST_CONNECTIONS = 5_000
 
 /** Resident memory of idle connections, against bare ws. */
 export async function memory(): Promise<CaseResult> {
   const bare = new Remote('servers/ws-loop.ts', { core: 0 })
   const bareLoad = new Remote('load/raw-clients.ts', { core: 1 })
-  const bareKb = await rssPerConnection(bare, bareLoad, async (count) => {
+  const bareKb = await rssPerConnection(bare, async (count) => {
     const { port } = await bare.call<{ port: number }>('ports')
     await bareLoad.call('open', { port, paths: Array.from({ length: count }, () => '/') })
   }).finally(() => Promise.all([bare.stop(), bareLoad.stop()]))
@@ -122,12 +122,12 @@ export async function memory(): Promise<CaseResult> {
     await openAuctions(stack, 1_000, (i) => [i % 100])
     const after = await stack.server.call<Heap>('heap')
     const fresh = await Stack.start('servers/auction.ts')
-    const oursKb = await rssPerConnection(fresh.server, fresh.load, (count) =>
+    const oursKb = await rssPerConnection(fresh.server, (count) =>
       openAuctions(fresh, count, (i) => [i % 100]),
     ).finally(() => fresh.stop())
     return {
       title: 'Idle authenticated subscribers',
-      how: `${thousands(IDLE)} connections, each subscribed to one auction, after ${WARM_UP_CONNECTIONS} were opened and closed for warm-up; resident memory after a full collection.`,
+      how: `What ${thousands(IDLE)} connections, each subscribed to one auction, add to ${thousands(FIRST_CONNECTIONS)}: resident memory after a full collection.`,
       rows: [
         { what: 'bare ws', measured: `${bareKb.toFixed(2)} KB each` },
         { what: 'auction-push', measured: `${oursKb.toFixed(2)} KB each` },
@@ -163,23 +163,20 @@ function grown(before: Heap, after: Heap, connections: number): string {
     .join(' · ')
 }
 
-/** Kilobytes of resident memory for each open connection, over what the process has without any. */
-async function rssPerConnection(
-  server: Remote,
-  load: Remote,
-  open: (count: number) => Promise<unknown>,
-): Promise<number> {
+/**
+ * Kilobytes of resident memory that each further connection takes, once there are some thousand: the heap's young
+ * generation and the allocator's pools, which the first ones pay for, are no part of it.
+ */
+async function rssPerConnection(server: Remote, open: (count: number) => Promise<unknown>): Promise<number> {
   const settled = async (connections: number) => {
     await eventually(async () => (await server.call<Memory>('memory')).connections === connections)
     await sleep(500)
     return (await server.call<Memory>('memory')).rss
   }
-  // The first connections pay for code and pools.
-  await open(WARM_UP_CONNECTIONS)
-  await load.call('close')
-  const before = await settled(0)
+  await open(FIRST_CONNECTIONS)
+  const before = await settled(FIRST_CONNECTIONS)
   await open(IDLE)
-  return ((await settled(IDLE)) - before) / IDLE / 1_024
+  return ((await settled(FIRST_CONNECTIONS + IDLE)) - before) / IDLE / 1_024
 }
 
 interface Memory {

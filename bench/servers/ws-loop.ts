@@ -1,5 +1,6 @@
 import type { AddressInfo } from 'node:net'
 import { WebSocketServer } from 'ws'
+import { instancesByConstructor } from '../heap.ts'
 import { serve } from '../remote.ts'
 import { Publisher } from './publisher.ts'
 
@@ -27,6 +28,10 @@ serve({
             for (const client of server.clients) client.send(message)
           }
     return publisher.run(publish, options)
+  },
+  heap: () => {
+    global.gc?.()
+    return instancesByConstructor()
   },
   memory: () => {
     global.gc?.()

@@ -3,7 +3,8 @@ import type { Connection } from './connection.ts'
 /** All open connections of a listener, by user and by address. */
 export class Registry {
   readonly #all = new Set<Connection>()
-  readonly #byUser = new Map<string, Set<Connection>>()
+  /** Most users have one connection: a set of its own for each would weigh more than the rest of this. */
+  readonly #byUser = new Map<string, Connection | Set<Connection>>()
   readonly #byAddress = new Map<string, number>()
 
   get size(): number {
@@ -15,7 +16,9 @@ export class Registry {
   }
 
   ofUser(userId: string): ReadonlySet<Connection> {
-    return this.#byUser.get(userId) ?? NOBODY
+    const theirs = this.#byUser.get(userId)
+    if (theirs === undefined) return NOBODY
+    return theirs instanceof Set ? theirs : new Set([theirs])
   }
 
   countOfAddress(address: string): number {
@@ -28,8 +31,8 @@ export class Registry {
     this.#byAddress.set(remoteAddress, this.countOfAddress(remoteAddress) + 1)
     if (userId === undefined) return
     const theirs = this.#byUser.get(userId)
-    if (theirs) theirs.add(connection)
-    else this.#byUser.set(userId, new Set([connection]))
+    if (theirs instanceof Set) theirs.add(connection)
+    else this.#byUser.set(userId, theirs === undefined ? connection : new Set([theirs, connection]))
   }
 
   remove(connection: Connection): void {
@@ -40,8 +43,8 @@ export class Registry {
     else this.#byAddress.delete(remoteAddress)
     if (userId === undefined) return
     const theirs = this.#byUser.get(userId)
-    theirs?.delete(connection)
-    if (theirs?.size === 0) this.#byUser.delete(userId)
+    if (theirs instanceof Set) theirs.delete(connection)
+    if (theirs === connection || (theirs instanceof Set && theirs.size === 0)) this.#byUser.delete(userId)
   }
 }
 
