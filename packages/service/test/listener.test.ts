@@ -99,3 +99,55 @@ test('the limit of an instance holds for connects that come at once', async () =
   expect(connections.size).toBe(5)
   for (const client of open) client.close()
 })
+
+const upgrade = (change: (request: string) => string = (request) => request) =>
+  change(
+    'GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n',
+  )
+/** Sends bytes and answers everything that came back until the server ended the connection. */
+async function endedAfter(port: number, ...pieces: (string | Buffer)[]): Promise<string> {
+  const socket = connect(port, '127.0.0.1')
+  let received = ''
+  let ended = false
+  socket.on('data', (data) => {
+    received += data.toString('latin1')
+  })
+  socket.on('error', () => {})
+  socket.once('close', () => {
+    ended = true
+  })
+  for (const piece of pieces) socket.write(piece)
+  await eventually(() => ended, 5_000)
+  return received
+}
+
+test.each([
+  ['no key', upgrade((request) => request.replace(/Sec-WebSocket-Key.*\r\n/, '')), 400],
+  ['an old version', upgrade((request) => request.replace('13', '12')), 400],
+  ['another protocol', upgrade((request) => request.replace('websocket', 'h2c')), 400],
+  ['a path that cannot be decoded', upgrade((request) => request.replace('GET /', 'GET /%ZZ')), 400],
+  ['another path', upgrade((request) => request.replace('GET /', 'GET /other')), 404],
+  ['another method', upgrade((request) => request.replace('GET', 'POST')), 404],
+  ['something else altogether', '\x16\x03\x01\r\n\r\n', 400],
+  ['too many headers', upgrade((request) => request.replace('Host: x', `Host: ${'x'.repeat(20_000)}`)), 431],
+])('an upgrade with %s is answered and ended', async (_name, request, status) => {
+  const { port, connections } = await start()
+  expect(await endedAfter(port, request)).toMatch(new RegExp(`^HTTP/1.1 ${status} `))
+  expect(connections.size).toBe(0)
+})
+
+test.each([
+  ['is not masked', '810141'],
+  ['has reserved bits', 'f18000000000'],
+  ['has an unknown opcode', '838000000000'],
+  ['is a ping of 256 bytes', `89fe010000000000${'00'.repeat(256)}`],
+  ['continues nothing', '808000000000'],
+  ['claims 2^63 bytes', '81ff7fffffffffffffff00000000'],
+  ['is a close with half a code', '88810000000001'],
+])('a frame that %s: an error, then the end', async (_name, hex) => {
+  const { port, connections } = await start()
+  const received = await endedAfter(port, upgrade(), Buffer.from(hex, 'hex'))
+  expect(received).toMatch(/^HTTP\/1.1 101 /)
+  expect(received).toMatch(/not a valid WebSocket frame|a frame may have/)
+  expect(connections.size).toBe(0)
+})

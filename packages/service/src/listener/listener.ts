@@ -163,6 +163,8 @@ export class Listener {
   }
 
   async start(): Promise<void> {
+    // The plugin's own listener must come first.
+    await this.#server.ready()
     endRefusedUpgrades(this.#server)
     this.#port = await listen(this.#server, {
       service: this.#options.service,
@@ -195,7 +197,8 @@ export class Listener {
   async stop(): Promise<void> {
     this.stopAccepting()
     for (const connection of this.connections) connection.terminate()
-    await this.#server.close()
+    // A peer that the HTTP server does not let go of must not hold up the exit.
+    await Promise.race([this.#server.close(), until(performance.now() + this.#options.limits.closeMs)])
   }
 
   /** Which limit is reached, if one is. */
