@@ -1,39 +1,17 @@
 import type {
   BucketDefinition,
-  Event,
   EventChannel,
   RequestChannel,
   StreamDefinition,
   SubjectParams,
 } from '@carillon/events'
-import {
-  headers,
-  type Msg,
-  type MsgHdrs,
-  type Subscription as NatsSubscription,
-  NoRespondersError,
-  RequestError,
-} from '@nats-io/transport-node'
+import { type Msg, NoRespondersError, RequestError } from '@nats-io/transport-node'
 import { Bucket } from './bucket.ts'
 import { type BusLog, type BusOptions, Connection } from './connection.ts'
+import { type Delivery, deliveryOf, type Headers, withHeaders } from './delivery.ts'
 import { BusUnavailable, NoResponders } from './errors.ts'
+import { Opening, type Subscription } from './opening.ts'
 import { Stream } from './stream.ts'
-
-/** Milliseconds since the epoch at which a publisher sent the message. */
-const PUBLISHED_AT = 'Carillon-Published-At'
-
-export type Headers = Readonly<Record<string, string>>
-
-/** A decoded event with what NATS says about its delivery. */
-export interface Delivery<P extends string, T> extends Event<P, T> {
-  /** When it was published, in milliseconds since the epoch, if the publisher said so. */
-  readonly publishedAtMs: number | undefined
-  header(name: string): string | undefined
-}
-
-export interface Subscription {
-  unsubscribe(): void
-}
 
 export interface RejectedPayload {
   readonly subject: string
@@ -271,7 +249,7 @@ export class Bus {
     return {
       unsubscribe: () => {
         this.#waiting.delete(opening)
-        opening.close()
+        opening.unsubscribe()
       },
     }
   }
@@ -286,52 +264,6 @@ export class Bus {
   }
 }
 
-/** A subscription that may have to wait for the first connection. */
-class Opening {
-  readonly #subject: string
-  readonly #queue: string | undefined
-  readonly #handle: (message: Msg) => void
-  #subscription: NatsSubscription | undefined
-
-  constructor(subject: string, queue: string | undefined, handle: (message: Msg) => void) {
-    this.#subject = subject
-    this.#queue = queue
-    this.#handle = handle
-  }
-
-  open(
-    subscribe: (
-      subject: string,
-      options: { queue?: string; callback: (error: Error | null, message: Msg) => void },
-    ) => NatsSubscription,
-  ): void {
-    this.#subscription = subscribe(this.#subject, {
-      ...(this.#queue !== undefined && { queue: this.#queue }),
-      callback: (error, message) => {
-        // Refused by the server's permissions; the connection's status has reported it.
-        if (error === null) this.#handle(message)
-      },
-    })
-  }
-
-  close(): void {
-    if (this.#subscription && !this.#subscription.isClosed()) this.#subscription.unsubscribe()
-  }
-}
-
 function isNoResponders(error: unknown): boolean {
   return error instanceof NoRespondersError || (error instanceof RequestError && error.isNoResponders())
-}
-
-function withHeaders(values: Headers | undefined): { headers?: MsgHdrs } {
-  if (values === undefined) return {}
-  const set = headers()
-  for (const [name, value] of Object.entries(values)) set.set(name, value)
-  return { headers: set }
-}
-
-function deliveryOf(messageHeaders: MsgHdrs | undefined) {
-  const header = (name: string) => messageHeaders?.get(name) || undefined
-  const publishedAtMs = messageHeaders === undefined ? Number.NaN : Number(header(PUBLISHED_AT))
-  return { header, publishedAtMs: Number.isFinite(publishedAtMs) ? publishedAtMs : undefined }
 }

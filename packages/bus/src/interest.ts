@@ -1,6 +1,8 @@
 import type { Event, EventChannel, StreamDefinition, SubjectParams } from '@carillon/events'
-import type { Bus, Delivery, Subscription } from './bus.ts'
+import type { Bus } from './bus.ts'
 import { delay } from './connection.ts'
+import type { Delivery } from './delivery.ts'
+import type { Subscription } from './opening.ts'
 import type { StoredMessage, Stream } from './stream.ts'
 
 // Channels of different payloads meet in one interest; what they carry is known to the callback.

@@ -198,7 +198,8 @@ export class Listener {
     this.stopAccepting()
     for (const connection of this.connections) connection.terminate()
     // A peer that the HTTP server does not let go of must not hold up the exit.
-    await Promise.race([this.#server.close(), until(performance.now() + this.#options.limits.closeMs)])
+    const patience = new Promise((resolve) => setTimeout(resolve, this.#options.limits.closeMs).unref())
+    await Promise.race([this.#server.close(), patience])
   }
 
   /** Which limit is reached, if one is. */
