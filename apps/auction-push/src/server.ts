@@ -30,8 +30,10 @@ export function create(config: AuctionConfig, overrides: Overrides = {}) {
   const topics = createTopics(service, 'disconnect')
   const interest = new Interest<AuctionChannel>({
     bus,
-    deliver(channel, { subject, bytes, publishedAtMs }) {
-      topics.publish(subject, pushFrame(eventOf(channel), bytes), publishedAtMs)
+    deliver(channel, { subject, bytes, publishedAtMs }, except) {
+      const frame = pushFrame(eventOf(channel), bytes)
+      if (except) topics.publishExcept(subject, frame, except)
+      else topics.publish(subject, frame, publishedAtMs)
     },
   })
   service.add(interest)
@@ -85,7 +87,7 @@ export function create(config: AuctionConfig, overrides: Overrides = {}) {
       case 'recover': {
         const { event } = effect.subscription
         const topic = topicOf(effect.subscription)
-        void interest.lastBeforeLive(topic).then((bytes) => {
+        void interest.lastBeforeLive(topic, connection.outbox).then((bytes) => {
           // The client may have cancelled meanwhile.
           if (bytes && topics.has(topic, connection.outbox)) connection.send(pushFrame(event, bytes))
         })

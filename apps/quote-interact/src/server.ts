@@ -36,8 +36,10 @@ export function create(config: QuoteConfig, overrides: Overrides = {}) {
   const pacer = new Pacer((topic, frame, publishedAtMs) => topics.publish(topic, frame, publishedAtMs), wheel)
   const interest = new Interest<MarketChannel>({
     bus,
-    deliver(channel, { subject, bytes, publishedAtMs }) {
-      pacer.offer(subject, quoteFrame(kindOf(channel), bytes), publishedAtMs)
+    deliver(channel, { subject, bytes, publishedAtMs }, except) {
+      const frame = quoteFrame(kindOf(channel), bytes)
+      if (except) topics.publishExcept(subject, frame, except)
+      else pacer.offer(subject, frame, publishedAtMs)
     },
   })
   service.add(interest)
@@ -135,7 +137,7 @@ export function create(config: QuoteConfig, overrides: Overrides = {}) {
 
   async function sendSnapshot(market: Market, outbox: Connection['outbox']): Promise<void> {
     const topic = topicOf(market)
-    const bytes = await interest.lastBeforeLive(topic)
+    const bytes = await interest.lastBeforeLive(topic, outbox)
     // The client may have let go of the market meanwhile.
     if (bytes === undefined || !topics.has(topic, outbox)) return
     // What is on its way is older, or this very quote: it must not come after it.

@@ -11,8 +11,8 @@ type AnyChannel = EventChannel<any, any>
 
 interface Last {
   readonly bytes: Uint8Array
-  /** When it was read from the stream (our clock, milliseconds), or undefined if it came live. */
-  readonly readAtMs?: number
+  /** Where it was read from the stream a moment ago: who was given it, whose live twin it would be. */
+  readonly givenTo?: Set<object> | 'everybody'
 }
 
 /** A subject that somebody in this process wants. */
@@ -31,9 +31,9 @@ interface Wanted<C extends AnyChannel> {
 }
 
 export interface InterestOptions<C extends AnyChannel> {
-  readonly bus: Bus
-  /** Every message of a wanted subject, once. */
-  readonly deliver: (channel: C, event: InterestEvent) => void
+  readonly bus: Pick<Bus, 'subscribe' | 'stream' | 'onChange' | 'log'>
+  /** Every message of a wanted subject, once; `except` are the holders who have been given it already. */
+  readonly deliver: (channel: C, event: InterestEvent, except?: ReadonlySet<object>) => void
   /** How long a subscription outlives its last holder: people leave and come back. */
   readonly lingerMs?: number
 }
@@ -59,7 +59,7 @@ const COMPLAIN_MS = 5_000
  * a reconnect delivers what was published meanwhile.
  */
 export class Interest<C extends AnyChannel> {
-  readonly #bus: Bus
+  readonly #bus: InterestOptions<C>['bus']
   readonly #deliver: InterestOptions<C>['deliver']
   readonly #lingerMs: number
   readonly #wanted = new Map<string, Wanted<C>>()
@@ -123,18 +123,22 @@ export class Interest<C extends AnyChannel> {
   }
 
   /**
-   * The last message of a held subject. Undefined where there is none, where the stream cannot be asked, or
-   * where a live message overtook the question: then the asker has something newer already.
+   * The last message of a held subject, for a holder who sends it on at once. Undefined where there is none,
+   * where the stream cannot be asked, or where a live message overtook the question: then the holder has
+   * something newer already.
    */
-  async lastBeforeLive(subject: string): Promise<Uint8Array | undefined> {
+  async lastBeforeLive(subject: string, holder: object): Promise<Uint8Array | undefined> {
     const wanted = this.#wanted.get(subject)
     if (wanted === undefined) return undefined
-    if (wanted.last !== undefined) return wanted.last.bytes
     const { version } = wanted
-    wanted.lookup ??= this.#lookUp(wanted)
-    await wanted.lookup
+    if (wanted.last === undefined) {
+      wanted.lookup ??= this.#lookUp(wanted)
+      await wanted.lookup
+    }
     const now = this.#wanted.get(subject)
-    return now?.version === version ? now.last?.bytes : undefined
+    if (now?.version !== version || now.last === undefined) return undefined
+    if (now.last.givenTo instanceof Set) now.last.givenTo.add(holder)
+    return now.last.bytes
   }
 
   stop(): void {
@@ -149,22 +153,19 @@ export class Interest<C extends AnyChannel> {
     const wanted = this.#wanted.get(subject)
     if (wanted === undefined) return
     const { last } = wanted
-    const justRead = last?.readAtMs !== undefined && Date.now() - last.readAtMs < SETTLE_MS
-    if (justRead && sameBytes(last.bytes, event.bytes)) {
-      wanted.last = { bytes: last.bytes }
-      return
-    }
-    wanted.version += 1
+    const givenTo = last && sameBytes(last.bytes, event.bytes) ? last.givenTo : undefined
     // A slice would keep the whole network buffer alive.
     wanted.last = { bytes: Uint8Array.from(event.bytes) }
-    this.#deliver(wanted.channel, event)
+    if (givenTo === 'everybody') return
+    wanted.version += 1
+    this.#deliver(wanted.channel, event, givenTo)
   }
 
   async #lookUp(wanted: Wanted<C>): Promise<void> {
     const { version } = wanted
     const first = await this.#stored(wanted)
     if (wanted.version !== version) return
-    if (first !== undefined) wanted.last = { bytes: first.bytes, readAtMs: Date.now() }
+    if (first !== undefined) this.#remember(wanted, { bytes: first.bytes, givenTo: new Set() })
     // Published before we subscribed, but stored after we looked: the second look finds it.
     void delay(SETTLE_MS).then(async () => {
       wanted.lookup = undefined
@@ -199,8 +200,16 @@ export class Interest<C extends AnyChannel> {
     const decoded = wanted.channel.decode(stored.subject, stored.bytes)
     if (!decoded.ok) return
     wanted.version += 1
-    wanted.last = { bytes: stored.bytes, readAtMs: Date.now() }
+    this.#remember(wanted, { bytes: stored.bytes, givenTo: 'everybody' })
     this.#deliver(wanted.channel, { ...decoded.value, publishedAtMs: undefined })
+  }
+
+  /** Keeps what was read; after a moment no live twin of it is expected any more. */
+  #remember(wanted: Wanted<C>, last: Last): void {
+    wanted.last = last
+    void delay(SETTLE_MS).then(() => {
+      if (wanted.last === last) wanted.last = { bytes: last.bytes }
+    })
   }
 
   /** The stored last message, if there is a valid one. */

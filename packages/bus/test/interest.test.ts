@@ -55,13 +55,13 @@ test('one subscription for all holders, which outlives the last of them a little
 test('the last message comes from the stream, or from the wire once one was seen', async () => {
   await publish(1, 10)
   interest.hold(auction.delay_close_time, { auctionId: '1' })
-  expect(closeTimeOf(await interest.lastBeforeLive(subject('1')))).toBe(10)
+  expect(closeTimeOf(await interest.lastBeforeLive(subject('1'), {}))).toBe(10)
   await publish(1, 11)
   await eventually(() => delivered.length === 1)
-  expect(closeTimeOf(await interest.lastBeforeLive(subject('1')))).toBe(11)
+  expect(closeTimeOf(await interest.lastBeforeLive(subject('1'), {}))).toBe(11)
   interest.hold(auction.delay_close_time, { auctionId: '2' })
-  expect(await interest.lastBeforeLive(subject('2'))).toBeUndefined()
-  expect(await interest.lastBeforeLive('auction.3.delay_close_time')).toBeUndefined()
+  expect(await interest.lastBeforeLive(subject('2'), {})).toBeUndefined()
+  expect(await interest.lastBeforeLive('auction.3.delay_close_time', {})).toBeUndefined()
 })
 
 test('a live message that overtakes the question answers it', async () => {
@@ -70,7 +70,7 @@ test('a live message that overtakes the question answers it', async () => {
   await bus.roundTrip()
   // Sent before the question is asked: it is delivered first, so that the stored one must not come after it.
   const overtaking = publish(1, 11)
-  const last = await interest.lastBeforeLive(subject('1'))
+  const last = await interest.lastBeforeLive(subject('1'), {})
   await overtaking
   await eventually(() => delivered.length === 1 || closeTimeOf(last) === 11)
   if (delivered.length === 0) await bus.roundTrip()
@@ -78,10 +78,42 @@ test('a live message that overtakes the question answers it', async () => {
   expect(new Set(seen).size).toBe(seen.length)
 })
 
+test('the live twin of a message just read goes to those who were not given it', async () => {
+  const heldBack: (() => void)[] = []
+  const got: [number, ReadonlySet<object> | undefined][] = []
+  const slow = new Interest<typeof auction.delay_close_time>({
+    bus: {
+      log: bus.log,
+      stream: (definition) => bus.stream(definition),
+      onChange: (listener) => bus.onChange(listener),
+      subscribe: (channel, params, handle) =>
+        bus.subscribe(channel, params, (delivery) => heldBack.push(() => handle(delivery))),
+    },
+    deliver: (_channel, { bytes }, except) => got.push([closeTimeOf(bytes), except]),
+  })
+  const [early, late] = [{}, {}]
+  slow.hold(auction.delay_close_time, { auctionId: '1' })
+  expect(await slow.lastBeforeLive(subject('1'), early)).toBeUndefined()
+  slow.hold(auction.delay_close_time, { auctionId: '2' })
+  await bus.roundTrip()
+  await publish(2, 10)
+  await eventually(() => heldBack.length === 1)
+  expect(closeTimeOf(await slow.lastBeforeLive(subject('2'), late))).toBe(10)
+  heldBack.shift()?.()
+  expect(got).toEqual([[10, new Set([late])]])
+
+  // The same message again is a message of its own.
+  await publish(2, 10)
+  await eventually(() => heldBack.length === 1)
+  heldBack.shift()?.()
+  expect(got.at(-1)).toEqual([10, undefined])
+  slow.stop()
+})
+
 test('a stored message that does not match its schema is not handed out', async () => {
   await publishRaw(nats.port, subject('1'), '{"auctionId":1}')
   interest.hold(auction.delay_close_time, { auctionId: '1' })
-  expect(await interest.lastBeforeLive(subject('1'))).toBeUndefined()
+  expect(await interest.lastBeforeLive(subject('1'), {})).toBeUndefined()
 })
 
 test('a stored message that is asked for before NATS is there is delivered once it is', async () => {
@@ -97,7 +129,7 @@ test('a stored message that is asked for before NATS is there is delivered once 
   })
   waiting.hold(auction.delay_close_time, { auctionId: '1' })
   waiting.hold(auction.delay_close_time, { auctionId: '2' })
-  expect(await waiting.lastBeforeLive(subject('1'))).toBeUndefined()
+  expect(await waiting.lastBeforeLive(subject('1'), {})).toBeUndefined()
   await nats.resume()
   await eventually(() => got.length === 1)
   expect(got).toEqual([10])

@@ -113,6 +113,18 @@ describe('one tick', () => {
     expect(new Set(buffers).size).toBe(1)
   })
 
+  test('a message may leave out those who have it, and keeps its place', () => {
+    const { topics, subscriber, tick } = setUp()
+    const [has, lacks] = [subscriber(), subscriber()]
+    for (const { outbox } of [has, lacks]) topics.subscribe('a', outbox)
+    topics.publish('a', frame('1'))
+    topics.publishExcept('a', frame('2'), new Set([has.outbox]))
+    topics.publish('a', frame('3'))
+    tick()
+    expect(has.sink.writes.join('')).toBe('13')
+    expect(lacks.sink.writes.join('')).toBe('123')
+  })
+
   test('that carries too much is flushed early', () => {
     const topics = new Topics({ policy: 'drop', flushBytesMax: 3, schedule: () => {} })
     const sink = new MemorySink()

@@ -100,6 +100,15 @@ export class Topics {
     }
   }
 
+  /** Sends a prepared frame at once to all subscribers but some, who have it already. */
+  publishExcept(name: string, frame: Uint8Array, except: ReadonlySet<object>): void {
+    const topic = this.#topics.get(name)
+    if (topic === undefined) return
+    this.flush()
+    const batch = new Batch([{ frame, key: name, order: this.#order++ }])
+    for (const outbox of topic.subscribers) if (!except.has(outbox)) outbox.deliver(batch, this.#policy)
+  }
+
   /** Writes what is pending. Called at the end of the tick; calling it earlier is safe. */
   flush(): void {
     this.#scheduled = false
