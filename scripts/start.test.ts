@@ -3,7 +3,9 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
-import { eventually, NatsServer, WebSocketClient } from '@carillon/testkit'
+import { Bus } from '@carillon/bus'
+import { discovery as announcements } from '@carillon/events'
+import { eventually, loginToken, NatsServer, WebSocketClient } from '@carillon/testkit'
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals'
 
 const root = resolve(import.meta.dirname, '..')
@@ -160,9 +162,24 @@ describe('processes of a fleet', () => {
     const started = performance.now()
     await eventually(async () => (await named(10)).size === 2)
     expect(performance.now() - started).toBeLessThan(8_000)
-    const counts = await named(100)
-    expect(counts.get(`ws://127.0.0.1:${portA}`)).toBeGreaterThan(20)
-    expect(counts.get(`ws://127.0.0.1:${portB}`)).toBeGreaterThan(20)
+    // Those asks count as clients on their way until both instances have said how many came.
+    const bus = new Bus({ url: nats.url, name: 'test' })
+    const heard = new Set<string>()
+    bus.subscribe(announcements.announce, {}, ({ payload }) => heard.add(payload.instance_id))
+    bus.start()
+    await eventually(() => heard.size === 2)
+    await bus.stop()
+
+    // Forty clients ask, and connect where they are told to.
+    const clients: WebSocketClient[] = []
+    const counts = new Map<string, number>()
+    for (let user = 0; user < 40; user++) {
+      const endPoint = (await ask()) as string
+      counts.set(endPoint, (counts.get(endPoint) ?? 0) + 1)
+      clients.push(await WebSocketClient.connect(`${endPoint}/ws/${await loginToken(user)}`))
+    }
+    for (const port of [portA, portB]) expect(counts.get(`ws://127.0.0.1:${port}`)).toBeGreaterThanOrEqual(10)
+    for (const client of clients) client.close()
 
     const killed = performance.now()
     await b.stop('SIGKILL')
