@@ -1,5 +1,5 @@
 import type { Overrides } from '@carillon/service'
-import { loginToken, type NatsServer, testEnvironment, WebSocketClient } from '@carillon/testkit'
+import { eventually, loginToken, type NatsServer, testEnvironment, WebSocketClient } from '@carillon/testkit'
 import { create, readConfig } from '../src/server.ts'
 
 export type AuctionPush = ReturnType<typeof create>
@@ -18,6 +18,7 @@ export async function bootAuction(
     overrides,
   )
   await service.start()
+  if (nats.running) await eventually(() => service.bus.connected)
   return service
 }
 

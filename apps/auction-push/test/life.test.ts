@@ -179,6 +179,7 @@ describe('NATS away', () => {
     await subscribe(client, 1)
     await nats.resume()
     await eventually(async () => (await readyz(service)) === 200)
+    await service.bus.roundTrip()
     await publishRaw(nats.port, 'auction.1.bid', bid(1))
     expect(await client.next()).toContain('"auctionId":1')
     client.close()

@@ -62,6 +62,7 @@ describe('publish and subscribe', () => {
       got.push({ ...params, ...payload, publishedAtMs }),
     )
     one.publish(made, { id: 'a.b' }, { size: 3 }, { headers: { 'Carillon-Published-At': '17' } })
+    await one.roundTrip()
     await publishRaw(nats.port, 'thing.x.made', '{"size":4}')
     await eventually(() => got.length === 2)
     expect(got).toEqual([
@@ -163,6 +164,7 @@ describe('NATS that comes and goes', () => {
     expect(() => one.publish(made, { id: 'a' }, { size: 1 })).toThrow(BusUnavailable)
     await nats.resume()
     await eventually(() => one.connected)
+    await one.roundTrip()
     await publishRaw(nats.port, 'thing.a.made', '{"size":7}')
     await eventually(() => got.length === 1)
     expect(states).toEqual([true, false, true])

@@ -31,6 +31,10 @@ export class NatsServer {
     return `nats://127.0.0.1:${this.#port}`
   }
 
+  get running(): boolean {
+    return this.#process !== undefined
+  }
+
   /** Stops the process; its state and its port are kept for {@link resume}. */
   async halt(signal: NodeJS.Signals = 'SIGTERM'): Promise<void> {
     const child = this.#process
