@@ -11,6 +11,7 @@ export async function publishRaw(port: number, subject: string, payload: string 
       else if (received.includes('-ERR')) reject(new Error(received))
     })
     socket.once('error', reject)
+    socket.once('close', () => reject(new Error('the server ended the connection')))
     const body = Buffer.from(payload)
     socket.write(
       Buffer.concat([
