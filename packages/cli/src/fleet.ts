@@ -18,6 +18,7 @@ export interface FleetOptions {
 }
 
 const READY_PATIENCE_MS = 30_000
+const DISCOVERED_PATIENCE_MS = 5_000
 const STOP_PATIENCE_MS = 10_000
 const NATS_PORT = 4_222
 
@@ -91,7 +92,14 @@ export async function startFleet({ only, natsServer }: FleetOptions): Promise<vo
       environment,
     )
   }
-  await Promise.all(chosen.map((service) => ready(service, () => stopping)))
+  try {
+    await Promise.all(chosen.map((service) => ready(service, () => stopping)))
+    await discovered(chosen)
+  } catch (error) {
+    if (stopping) return
+    process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`)
+    return stop(1)
+  }
   if (stopping) return
   process.stdout.write(`${await describe(chosen, natsUrl as string)}\ncarillon ready\n`)
 }
@@ -170,6 +178,23 @@ async function ready(service: ServiceInfo, stopped: () => boolean): Promise<void
       throw new Error(
         `${service.name} was not ready after ${READY_PATIENCE_MS / 1_000} s: ${await answer?.text()}`,
       )
+    await sleep(50)
+  }
+}
+
+/** Waits until discovery knows the gateways, for as long as they may take to announce themselves. */
+async function discovered(chosen: readonly ServiceInfo[]): Promise<void> {
+  const discovery = chosen.find(({ alias }) => alias === 'discovery')
+  if (discovery === undefined) return
+  const url = `http://127.0.0.1:${portOf(discovery, process.env, 'listen')}/iapi/websocket/end_points`
+  const patience = Date.now() + DISCOVERED_PATIENCE_MS
+  while (Date.now() < patience) {
+    const answer = (await (await fetch(url)).json()) as {
+      end_points?: Record<string, { error_code: number }>
+    }
+    const known = ({ alias }: ServiceInfo) => answer.end_points?.[alias]?.error_code === 0
+    // Without an answer, as where requests must be signed, there is nothing to wait for.
+    if (answer.end_points === undefined || chosen.every((each) => each === discovery || known(each))) return
     await sleep(50)
   }
 }
