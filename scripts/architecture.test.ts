@@ -1,9 +1,13 @@
 import { execFileSync } from 'node:child_process'
-import { readFileSync } from 'node:fs'
-import { resolve } from 'node:path'
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import { dirname, relative, resolve, sep } from 'node:path'
+import { services } from '@carillon/cli'
 import { describe, expect, test } from '@jest/globals'
 
 const root = resolve(import.meta.dirname, '..')
+const apps = readdirSync(resolve(root, 'apps')).filter((name) =>
+  existsSync(resolve(root, 'apps', name, 'package.json')),
+)
 const files = execFileSync('git', ['ls-files', '-co', '--exclude-standard'], { cwd: root, encoding: 'utf8' })
   .split('\n')
   .filter((file) => /^(apps|packages)\/.*\.ts$/.test(file))
@@ -14,6 +18,11 @@ const imports = files.flatMap((file) => {
     module: module as string,
   }))
 })
+const relativeImports = files.flatMap((file) =>
+  [...readFileSync(resolve(root, file), 'utf8').matchAll(/(?:from|import\()\s*'(\.[^']*)'/g)].map(
+    ([, module]) => ({ file, module: module as string }),
+  ),
+)
 const sources = imports.filter(({ file }) => !/\.test\.ts$|\/test\/|^packages\/testkit/.test(file))
 const whoImports = (pattern: RegExp) =>
   [
@@ -26,9 +35,16 @@ const whoImports = (pattern: RegExp) =>
 
 describe('imports point one way', () => {
   test('apps import no apps, packages import no apps', () => {
-    expect(
-      sources.filter(({ module }) => /auction-push|endpoint-discovery|quote-interact/.test(module)),
-    ).toEqual([])
+    const appNames = new RegExp(`(^|/)(${apps.join('|')})(/|$)`)
+    expect(sources.filter(({ module }) => appNames.test(module))).toEqual([])
+  })
+
+  test('no file reaches into the folder of another app or package', () => {
+    const room = (path: string) => relative(root, path).split(sep).slice(0, 2).join('/')
+    const reaching = relativeImports.filter(
+      ({ file, module }) => room(resolve(root, file)) !== room(resolve(root, dirname(file), module)),
+    )
+    expect(reaching).toEqual([])
   })
 
   test('one package knows NATS, one knows jose, and fan-out knows no socket', () => {
@@ -58,6 +74,10 @@ describe('imports point one way', () => {
     )
     expect(strangers).toEqual([])
   })
+})
+
+test('the tool knows every app, and nothing else', () => {
+  expect(services.map(({ name }) => name).sort()).toEqual(apps.sort())
 })
 
 test('the lock file names no registry', () => {

@@ -207,7 +207,11 @@ describe('processes of a fleet', () => {
 
 describe('the command-line tool', () => {
   test.each([
-    [['token', 'nonsense', '--user', '1'], 2, 'there are no tokens for nonsense'],
+    [['token', 'nonsense', '--user', '1'], 2, "unknown command 'nonsense'"],
+    [['token', 'auction', '--user', '1', '--ttl', 'x'], 2, '--ttl must be a whole number above 0, not x'],
+    [['connect', 'discovery'], 2, 'auction|auction-push'],
+    [['demo', 'quotes', '--seed', '0'], 2, '--seed must be a whole number above 0, not 0'],
+    [['publish', 'auction.bid', '1', '{}', '--header', 'x'], 2, 'It must be "Name: value"'],
     [['token', 'auction'], 2, "required option '--user <id>'"],
     [['publish', 'auction.nonsense', '1', '{}'], 2, 'there is no event auction.nonsense'],
     [['publish', 'auction.bid', '{}'], 2, "usage: publish auction.bid <auctionId> '<JSON>'"],
@@ -218,7 +222,7 @@ describe('the command-line tool', () => {
     ],
     [['setting', 'auction-push.nonsense', '1'], 2, 'auction-push.idle_timeout_ms'],
     [['nonsense'], 2, "unknown command 'nonsense'"],
-    [['--help'], 0, 'publish <event> [idsAndPayload...]'],
+    [['--help'], 0, 'publish [options] <event> [idsAndPayload...]'],
   ])(
     '%j exits with %d',
     async (args, exitCode, message) => {

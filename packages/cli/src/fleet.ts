@@ -5,10 +5,10 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import Table from 'cli-table3'
 import colors from 'picocolors'
-import { mint } from './commands/token.ts'
-import { Failure, USAGE } from './failure.ts'
-import { home, noteRunning, root } from './running.ts'
-import { findService, portOf, type ServiceInfo, services } from './services.ts'
+import { home, root, writeFleetState } from './fleet-state.ts'
+import { baseUrlOf, type Example, portOf, type ServiceInfo } from './service-info.ts'
+import { findService, services } from './services/index.ts'
+import { ToolError, USAGE } from './tool-error.ts'
 
 export interface FleetOptions {
   /** Names of the services to start; default: all. */
@@ -75,7 +75,7 @@ export async function startFleet({ only, natsServer }: FleetOptions): Promise<vo
       {},
     )
   }
-  forget = noteRunning(natsUrl as string)
+  forget = writeFleetState({ pid: process.pid, natsUrl: natsUrl as string, ports: portsOf(chosen) })
 
   const environment = {
     DRAIN_DELAY_SECONDS: '0',
@@ -104,14 +104,14 @@ export async function startFleet({ only, natsServer }: FleetOptions): Promise<vo
   process.stdout.write(`${await describe(chosen, natsUrl as string)}\ncarillon ready\n`)
 }
 
-/** @throws {Failure} for a name that no service has. */
+/** @throws {ToolError} for a name that no service has. */
 function choose(only: readonly string[] | undefined): readonly ServiceInfo[] {
   if (only === undefined) return services
   const unknown = only.filter((name) => !findService(name))
   if (unknown.length === 0 && only.length > 0)
     return services.filter((each) => only.some((name) => findService(name) === each))
   const known = services.map(({ name }) => name).join(', ')
-  throw new Failure(
+  throw new ToolError(
     `--only takes names of services, not ${unknown.join(', ') || 'nothing'}; services: ${known}`,
     USAGE,
   )
@@ -169,7 +169,7 @@ class Child {
 }
 
 async function ready(service: ServiceInfo, stopped: () => boolean): Promise<void> {
-  const url = `http://127.0.0.1:${portOf(service, process.env, 'admin')}/readyz`
+  const url = `${adminUrlOf(service)}/readyz`
   const patience = Date.now() + READY_PATIENCE_MS
   while (!stopped()) {
     const answer = await fetch(url, { signal: AbortSignal.timeout(1_000) }).catch(() => undefined)
@@ -186,35 +186,56 @@ async function ready(service: ServiceInfo, stopped: () => boolean): Promise<void
 async function discovered(chosen: readonly ServiceInfo[]): Promise<void> {
   const discovery = chosen.find(({ alias }) => alias === 'discovery')
   if (discovery === undefined) return
-  const url = `http://127.0.0.1:${portOf(discovery, process.env, 'listen')}/iapi/websocket/end_points`
+  const url = `${baseUrlOf(discovery)}/iapi/websocket/end_points`
   const patience = Date.now() + DISCOVERED_PATIENCE_MS
   while (Date.now() < patience) {
     const answer = (await (await fetch(url)).json()) as {
       end_points?: Record<string, { error_code: number }>
     }
-    const known = ({ alias }: ServiceInfo) => answer.end_points?.[alias]?.error_code === 0
+    const known = ({ alias, client }: ServiceInfo) =>
+      client === undefined || answer.end_points?.[alias]?.error_code === 0
     // Without an answer, as where requests must be signed, there is nothing to wait for.
-    if (answer.end_points === undefined || chosen.every((each) => each === discovery || known(each))) return
+    if (answer.end_points === undefined || chosen.every(known)) return
     await sleep(50)
   }
 }
 
 async function describe(chosen: readonly ServiceInfo[], natsUrl: string): Promise<string> {
   const table = new Table({ head: ['service', 'endpoint', 'admin'], style: { head: [], border: [] } })
-  const tries: string[] = []
+  const lines: string[] = []
   for (const service of chosen) {
-    const base = `${service.protocol}://127.0.0.1:${portOf(service, process.env, 'listen')}`
-    table.push([service.name, base, `http://127.0.0.1:${portOf(service, process.env, 'admin')}`])
-    tries.push(colors.bold(service.name))
-    if (service.claims && service.clientPath) {
-      const token = await mint(service, '3600', 86_400)
-      tries.push(`  connect  ${base}${service.clientPath(token)}`)
-      tries.push(`  or       npm run carillon -- connect ${service.alias} --user 3600`)
-      if (service.hello) tries.push(`  send     ${service.hello}`)
-    }
-    tries.push(`  ${service.protocol === 'http' ? 'ask     ' : 'publish '} ${service.example}`)
+    const adminUrl = adminUrlOf(service)
+    table.push([service.name, baseUrlOf(service), adminUrl])
+    lines.push(colors.bold(service.name))
+    for (const { label, text } of await examplesOf(service, adminUrl))
+      lines.push(`  ${label.padEnd(8)} ${text}`)
   }
-  return [table.toString(), `NATS: ${natsUrl}`, '', ...tries, ''].join('\n')
+  return [table.toString(), `NATS: ${natsUrl}`, '', ...lines, ''].join('\n')
+}
+
+/** How to connect with a credential that is good for a day, then what the service suggests. */
+async function examplesOf(service: ServiceInfo, adminUrl: string): Promise<readonly Example[]> {
+  const { alias, client } = service
+  const baseUrl = baseUrlOf(service)
+  if (client === undefined) return service.examples({ baseUrl, adminUrl, user: '', credential: '' })
+  const user = client.exampleUser
+  const request = { user, ttlSeconds: 86_400, options: {}, env: process.env }
+  const credential = await client.createCredential(request)
+  return [
+    { label: 'connect', text: baseUrl + client.path(request, credential) },
+    { label: 'or', text: `npm run carillon -- connect ${alias} --user ${user}` },
+    ...service.examples({ baseUrl, adminUrl, user, credential }),
+  ]
+}
+
+function adminUrlOf({ admin }: ServiceInfo): string {
+  return `http://127.0.0.1:${portOf(admin)}`
+}
+
+/** The ports that the services listen on, by their variables. */
+function portsOf(chosen: readonly ServiceInfo[]): Record<string, number> {
+  const ports = chosen.flatMap(({ listen, admin }) => (listen ? [listen, admin] : [admin]))
+  return Object.fromEntries(ports.map((each) => [each.variable, portOf(each)]))
 }
 
 async function isFree(port: number): Promise<boolean> {

@@ -1,2 +1,3 @@
 export { startFleet } from './fleet.ts'
+export { services } from './services/index.ts'
 export { runTool } from './tool.ts'

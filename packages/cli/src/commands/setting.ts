@@ -1,10 +1,23 @@
 import { contract, type Setting, settingsBucket } from '@carillon/events'
-import { withBus } from '../connect-bus.ts'
-import { Failure, USAGE } from '../failure.ts'
-import { services } from '../services.ts'
+import type { Command } from 'commander'
+import type { Print } from '../service-info.ts'
+import { services } from '../services/index.ts'
+import { ToolError, USAGE } from '../tool-error.ts'
+import { withBus } from '../with-bus.ts'
+
+/** `setting <key> [value]`: live settings. */
+export function addSettingCommand(tool: Command, print: Print): void {
+  tool
+    .command('setting <key> [value]')
+    .description('show or set a live setting: setting auction-push.idle_timeout_ms 60000')
+    .option('--unset', 'back to the default')
+    .action(async (key: string, value: string | undefined, options: { unset?: boolean }) =>
+      print(await setting(key, value, options)),
+    )
+}
 
 /** Shows, sets or (with `--unset`) removes a live setting, named `<service>.<setting>`. */
-export async function setting(
+async function setting(
   key: string,
   value: string | undefined,
   options: { readonly unset?: boolean },
@@ -22,7 +35,7 @@ export async function setting(
     }
     const decoded = known.value.decode(Buffer.from(value))
     const text = decoded.ok ? decoded : known.value.decode(Buffer.from(JSON.stringify(value)))
-    if (!text.ok) throw new Failure(`${key}: ${text.reason}`)
+    if (!text.ok) throw new ToolError(`${key}: ${text.reason}`)
     await bucket.put(key, text.value)
     return `${key} = ${JSON.stringify(text.value)}`
   })
@@ -36,7 +49,7 @@ function settingNamed(key: string): Setting<unknown> {
   )
   const found = all.find(([known]) => known === key)?.[1]
   if (found) return found
-  throw new Failure(
+  throw new ToolError(
     `there is no setting ${key}; settings:\n${all.map(([known, { summary }]) => `  ${known}  ${summary}`).join('\n')}`,
     USAGE,
   )

@@ -1,28 +1,19 @@
-import { DEVELOPMENT_SECRET, signToken } from '@carillon/auth'
-import { Failure, USAGE } from '../failure.ts'
-import { findService, type ServiceInfo, services } from '../services.ts'
+import type { Command } from 'commander'
+import type { OptionValues, Print } from '../service-info.ts'
+import { addCredentialCommand, credentialRequest, servicesWithClients } from './credential.ts'
 
-export interface TokenOptions {
-  readonly user: string
-  readonly ttl: string
-}
-
-/** A token as the service's clients bring it, signed with AUTH_HS256_SECRET or the development secret. */
-export async function token(name: string, { user, ttl }: TokenOptions): Promise<string> {
-  const seconds = Number(ttl)
-  if (!Number.isInteger(seconds))
-    throw new Failure(`--ttl must be a whole number of seconds, not ${ttl}`, USAGE)
-  return mint(serviceWithTokens(name), user, seconds)
-}
-
-export function mint(service: ServiceInfo, user: string, ttlSeconds: number): Promise<string> {
-  const secret = process.env.AUTH_HS256_SECRET || DEVELOPMENT_SECRET
-  return signToken(secret, service.claims?.(user, Date.now(), ttlSeconds) as Record<string, unknown>)
-}
-
-export function serviceWithTokens(name: string): ServiceInfo {
-  const service = findService(name)
-  if (service?.claims) return service
-  const known = services.filter(({ claims }) => claims).map(({ name, alias }) => `${name} (${alias})`)
-  throw new Failure(`there are no tokens for ${name}; services with tokens: ${known.join(', ')}`, USAGE)
+/** `token <service> --user <id>`: a credential as the service's clients bring it. */
+export function addTokenCommand(tool: Command, print: Print): void {
+  const token = tool
+    .command('token')
+    .description("a client's credential: token auction --user 3600")
+    .showHelpAfterError()
+  for (const service of servicesWithClients) {
+    addCredentialCommand(token, service)
+      .description(`${service.client.credential} for ${service.name}`)
+      .requiredOption('--user <id>', 'whom it is for')
+      .action(async (options: OptionValues) =>
+        print(await service.client.createCredential(credentialRequest(options))),
+      )
+  }
 }

@@ -1,11 +1,11 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Bus } from '@carillon/bus'
-import { Failure } from './failure.ts'
-import { natsUrl } from './running.ts'
+import { natsUrl } from './fleet-state.ts'
+import { ToolError } from './tool-error.ts'
 
-const PATIENCE_MS = 3_000
+const CONNECT_TIMEOUT_MS = 3_000
 
-/** Runs with a connected bus and closes it. @throws {Failure} where NATS is not reachable. */
+/** Runs with a connected bus and closes it. @throws {ToolError} where NATS is not reachable. */
 export async function withBus<T>(body: (bus: Bus) => Promise<T>): Promise<T> {
   const url = natsUrl()
   const { NATS_USER: user, NATS_PASSWORD: password, NATS_CREDS_FILE: credsFile } = process.env
@@ -18,10 +18,10 @@ export async function withBus<T>(body: (bus: Bus) => Promise<T>): Promise<T> {
   })
   bus.start()
   try {
-    const patience = Date.now() + PATIENCE_MS
+    const deadline = performance.now() + CONNECT_TIMEOUT_MS
     while (!bus.connected) {
-      if (Date.now() > patience)
-        throw new Failure(`NATS is not reachable at ${url}; is it running? (npm start, or set NATS_URL)`)
+      if (performance.now() > deadline)
+        throw new ToolError(`NATS is not reachable at ${url}; is it running? (npm start, or set NATS_URL)`)
       await sleep(20)
     }
     return await body(bus)

@@ -1,5 +1,5 @@
 /** What a user of the tool can mend: one message and an exit code. */
-export class Failure extends Error {
+export class ToolError extends Error {
   readonly exitCode: number
 
   constructor(message: string, exitCode = 1) {
@@ -8,4 +8,5 @@ export class Failure extends Error {
   }
 }
 
+/** The exit code of a command that was not understood. */
 export const USAGE = 2

@@ -1,0 +1,12 @@
+import type { ServiceInfo } from '../service-info.ts'
+import { auction } from './auction.ts'
+import { discovery } from './discovery.ts'
+import { quote } from './quote.ts'
+
+/** Every service, in the order in which `npm start` shows them. */
+export const services: readonly ServiceInfo[] = [discovery, auction, quote]
+
+/** A service by its name or its alias. */
+export function findService(text: string): ServiceInfo | undefined {
+  return services.find(({ name, alias }) => name === text || alias === text)
+}
