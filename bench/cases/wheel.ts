@@ -6,7 +6,7 @@ const DEADLINES = 50_000
 /** What one timing wheel costs with the idle limits of 50,000 connections. */
 export async function wheel(): Promise<CaseResult> {
   let time = 0
-  const timed = new TimingWheel({ now: () => time })
+  const timed = new TimingWheel({ monotonic: () => time })
   let fired = 0
   const deadlines = Array.from({ length: DEADLINES }, () => {
     const deadline: Deadline = new Deadline({

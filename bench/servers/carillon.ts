@@ -1,6 +1,7 @@
 import { spliceTextFrame } from '@carillon/codec'
 import { Topics } from '@carillon/fanout'
-import { createLogger, defaultLimits, Listener, Metrics, systemClock, TimingWheel } from '@carillon/service'
+import { type Connection, defaultLimits, Gateway, Listener } from '@carillon/gateway'
+import { createLogger, Metrics, systemClock, TimingWheel } from '@carillon/service'
 import { profiling } from '../profile.ts'
 import { serve } from '../remote.ts'
 import { Publisher } from './publisher.ts'
@@ -8,27 +9,29 @@ import { Publisher } from './publisher.ts'
 /** Carillon's own way: the real listener, and the real topics. */
 const wheel = new TimingWheel(systemClock)
 const none = { code: 1000, reason: '', reconnect: false }
-const listener = new Listener({
+const gateway = new Gateway<Connection>({
   service: 'bench',
-  host: '127.0.0.1',
-  port: 0,
-  portVariable: '',
-  trustProxy: false,
   limits: { ...defaultLimits, outboxBytesMax: 64 * 1_048_576, connectionsPerUserMax: 100_000 },
   closeCodes: {
     expired: none,
     idle: none,
     slowConsumer: none,
-    offences: none,
+    violations: none,
     draining: none,
     disconnected: none,
   },
-  errorFrame: () => Buffer.alloc(0),
-  idleTimeoutMs: () => 0,
   clock: systemClock,
   wheel,
   log: createLogger('bench', 'bench', 'error'),
   metrics: new Metrics('bench'),
+})
+const listener = new Listener(gateway, {
+  host: '127.0.0.1',
+  port: 0,
+  portVariable: '',
+  trustProxy: false,
+  errorFrame: () => Buffer.alloc(0),
+  idleTimeoutMs: () => 0,
 })
 const topics = new Topics({ policy: 'disconnect' })
 listener.accept(

@@ -1,4 +1,4 @@
-import type { Listener } from '@carillon/service'
+import type { Listener } from '@carillon/gateway'
 
 /** How many subscriptions all connections have together. */
 export function subscriptionsOf(listener: Listener): number {

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { ProtocolError } from '@carillon/codec'
-import { defaultLimits } from '@carillon/service'
+import { defaultLimits } from '@carillon/gateway'
 import { tableRows } from '@carillon/testkit'
 import { describe, expect, test } from '@jest/globals'
 import fc from 'fast-check'
@@ -124,7 +124,7 @@ describe('PROTOCOL.md', () => {
       defaults.limits.outboxBytesMax,
       defaultLimits.frameBytesMax,
       defaultLimits.frameBytesHardMax,
-      defaultLimits.offencesMax,
+      defaultLimits.violationsMax,
       defaultLimits.unauthenticatedMs,
     ])
   })

@@ -2,14 +2,13 @@ import { createTokenVerifier } from '@carillon/auth'
 import { Interest } from '@carillon/bus'
 import { auction, auctionSettings, auctionStream } from '@carillon/events'
 import {
-  addGateway,
+  addWebSocketGateway,
   authenticateByToken,
   type Connection,
   createTopics,
   type Handler,
-  type Overrides,
-  Service,
-} from '@carillon/service'
+} from '@carillon/gateway'
+import { type Overrides, Service } from '@carillon/service'
 import { type AuctionChannel, eventOf, topicOf } from './auction.ts'
 import type { AuctionConfig } from './config.ts'
 import { closeCodes, errorFrame, parseCommand, pushFrame, SUCCESS } from './protocol.ts'
@@ -42,7 +41,7 @@ export function create(config: AuctionConfig, overrides: Overrides = {}) {
 
   // Sockets → session → effects.
   let { idleTimeoutMs } = config
-  const listener = addGateway(service, config, {
+  const listener = addWebSocketGateway(service, config, {
     closeCodes,
     errorFrame,
     idleTimeoutMs: () => idleTimeoutMs,

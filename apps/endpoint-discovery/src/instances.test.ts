@@ -26,8 +26,8 @@ const picks = (instances: Instances, count: number, region?: string) => {
 describe('picking an instance', () => {
   test('prefers free capacity, and counts those it has just sent', () => {
     const instances = new Instances()
-    instances.heard(announcement('busy', { connections: 60 }), 0)
-    instances.heard(announcement('idle', { connections: 0 }), 0)
+    instances.announced(announcement('busy', { connections: 60 }), 0)
+    instances.announced(announcement('idle', { connections: 0 }), 0)
     expect(picks(instances, 60)).toEqual({ idle: 60 })
     expect(picks(instances, 60)).toEqual({ idle: expect.any(Number), busy: expect.any(Number) })
   })
@@ -35,7 +35,7 @@ describe('picking an instance', () => {
   test('among many, draws two and takes the better: the worst is never taken', () => {
     const instances = new Instances()
     for (let i = 0; i < 5; i++)
-      instances.heard(announcement(`i${i}`, { capacity: 1_000_000, connections: i * 1_000 }), 0)
+      instances.announced(announcement(`i${i}`, { capacity: 1_000_000, connections: i * 1_000 }), 0)
     const counts = picks(instances, 500)
     expect(counts.i4).toBeUndefined()
     expect(counts.i0).toBeGreaterThan(counts.i3 ?? 0)
@@ -43,17 +43,17 @@ describe('picking an instance', () => {
 
   test('leaves out the draining and, while others have room, the full', () => {
     const instances = new Instances()
-    instances.heard(announcement('draining', { draining: true }), 0)
-    instances.heard(announcement('full', { connections: 100 }), 0)
+    instances.announced(announcement('draining', { draining: true }), 0)
+    instances.announced(announcement('full', { connections: 100 }), 0)
     expect(picks(instances, 1)).toEqual({ full: 1 })
-    instances.heard(announcement('room', { connections: 99, capacity: 200 }), 0)
+    instances.announced(announcement('room', { connections: 99, capacity: 200 }), 0)
     expect(picks(instances, 50)).toEqual({ room: 50 })
   })
 
   test('stays in the region, or goes anywhere if nobody is there', () => {
     const instances = new Instances()
-    instances.heard(announcement('east', { region: 'east', connections: 50 }), 0)
-    instances.heard(announcement('west', { region: 'west' }), 0)
+    instances.announced(announcement('east', { region: 'east', connections: 50 }), 0)
+    instances.announced(announcement('west', { region: 'west' }), 0)
     expect(picks(instances, 10, 'east')).toEqual({ east: 10 })
     expect(Object.keys(picks(instances, 10, 'north'))).toEqual(['west'])
   })
@@ -62,17 +62,17 @@ describe('picking an instance', () => {
 describe('silence', () => {
   test('of seven seconds is the end', () => {
     const instances = new Instances()
-    instances.heard(announcement('a'), 1_000)
+    instances.announced(announcement('a'), 1_000)
     expect(instances.live('auction-push', 8_000)).toHaveLength(1)
     expect(instances.live('auction-push', 8_001)).toEqual([])
   })
 
   test('is nobody else’s fault while we are deaf, and for a while after', () => {
     const instances = new Instances()
-    instances.heard(announcement('a'), 0)
-    instances.deaf(1_000)
+    instances.announced(announcement('a'), 0)
+    instances.disconnected()
     expect(instances.live('auction-push', 600_000)).toHaveLength(1)
-    instances.hearing(600_000)
+    instances.connected(600_000)
     expect(instances.live('auction-push', 606_999)).toHaveLength(1)
     expect(instances.live('auction-push', 607_000)).toEqual([])
   })

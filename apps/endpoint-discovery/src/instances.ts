@@ -2,7 +2,7 @@ import { ANNOUNCE_TTL_MS, type Announcement } from '@carillon/events'
 
 interface Instance {
   readonly announcement: Announcement
-  readonly heardAtMs: number
+  readonly announcedAtMs: number
   /** Clients sent there since it last told its count. */
   sent: number
 }
@@ -11,33 +11,34 @@ interface Instance {
 export class Instances {
   readonly #byService = new Map<string, Map<string, Instance>>()
   readonly #random: () => number
-  #deafSinceMs: number | undefined
-  #forgivenUntilMs = 0
+  #connected = true
+  /** Nobody counts as gone before: whoever is live has announced itself by then. */
+  #graceUntilMs = 0
 
   constructor(random: () => number = Math.random) {
     this.#random = random
   }
 
-  heard(announcement: Announcement, nowMs: number): void {
+  announced(announcement: Announcement, nowMs: number): void {
     const { service, instance_id: id } = announcement
     let instances = this.#byService.get(service)
     if (instances === undefined) {
       instances = new Map()
       this.#byService.set(service, instances)
     }
-    instances.set(id, { announcement, heardAtMs: nowMs, sent: 0 })
+    instances.set(id, { announcement, announcedAtMs: nowMs, sent: 0 })
   }
 
-  /** While we cannot hear anybody, nobody's silence means that they are gone. */
-  deaf(nowMs: number): void {
-    this.#deafSinceMs ??= nowMs
+  /** NATS is away: no announcement can arrive, so that nobody's silence means that they are gone. */
+  disconnected(): void {
+    this.#connected = false
   }
 
-  /** We hear again: everybody gets the time of one silence to say that they are still there. */
-  hearing(nowMs: number): void {
-    if (this.#deafSinceMs === undefined) return
-    this.#deafSinceMs = undefined
-    this.#forgivenUntilMs = nowMs + ANNOUNCE_TTL_MS
+  /** NATS is back: every instance gets the time of one announcement's life to announce itself again. */
+  connected(nowMs: number): void {
+    if (this.#connected) return
+    this.#connected = true
+    this.#graceUntilMs = nowMs + ANNOUNCE_TTL_MS
   }
 
   /** The instances that are live and not draining. Those that have been silent for too long are forgotten. */
@@ -63,10 +64,10 @@ export class Instances {
   #live(service: string, nowMs: number): Instance[] {
     const instances = this.#byService.get(service)
     if (instances === undefined) return []
-    const lenient = this.#deafSinceMs !== undefined || nowMs < this.#forgivenUntilMs
+    const grace = !this.#connected || nowMs < this.#graceUntilMs
     const live: Instance[] = []
     for (const [id, instance] of instances) {
-      if (nowMs - instance.heardAtMs > ANNOUNCE_TTL_MS && !lenient) instances.delete(id)
+      if (nowMs - instance.announcedAtMs > ANNOUNCE_TTL_MS && !grace) instances.delete(id)
       else if (!instance.announcement.draining) live.push(instance)
     }
     return live

@@ -15,15 +15,14 @@ export function create(config: DiscoveryConfig, overrides: Overrides = {}) {
   const service = new Service({
     name: 'endpoint-discovery',
     config,
-
     overrides,
   })
   const { bus, clock, metrics } = service
 
   // Announcements → the table of live instances.
   const instances = new Instances()
-  bus.subscribe(discovery.announce, {}, ({ payload }) => instances.heard(payload, clock.now()))
-  bus.onChange((connected) => (connected ? instances.hearing(clock.now()) : instances.deaf(clock.now())))
+  bus.subscribe(discovery.announce, {}, ({ payload }) => instances.announced(payload, clock.monotonic()))
+  bus.onChange((connected) => (connected ? instances.connected(clock.monotonic()) : instances.disconnected()))
 
   // The table → answers.
   const answered = metrics.counter('discovery_answers_total', 'Answers by service and outcome', [
@@ -32,7 +31,7 @@ export function create(config: DiscoveryConfig, overrides: Overrides = {}) {
   ])
 
   function endPoint(key: ServiceKey, region: string | undefined) {
-    const found: Announcement | undefined = instances.pick(catalog[key], region, clock.now())
+    const found: Announcement | undefined = instances.pick(catalog[key], region, clock.monotonic())
     const url = found?.end_point ?? config.fallbacks.get(key)
     answered.inc({ asked: key, outcome: found ? 'found' : url ? 'fallback' : 'none' })
     if (url === undefined) return failure(`no ${key} endpoint is live`)

@@ -1,12 +1,13 @@
 import { rfc3339Times, type TokenOptions } from '@carillon/auth'
+import * as gateway from '@carillon/gateway'
 import * as service from '@carillon/service'
 import { Type } from 'typebox'
 import type { SessionLimits } from './session.ts'
 
 const variables = Type.Object({
   ...service.commonVariables,
-  ...service.authVariables,
-  ...service.gatewayVariables('QUOTE', { listenPort: 8_083, adminPort: 9_083, framesPerSecondMax: 200 }),
+  ...gateway.authVariables,
+  ...gateway.gatewayVariables('QUOTE', { listenPort: 8_083, adminPort: 9_083, framesPerSecondMax: 200 }),
   QUOTE_PATH_PREFIX: Type.Optional(Type.String({ pattern: '^(/[A-Za-z0-9._~-]+)+$' })),
   QUOTE_SUBSCRIPTION_TTL_S: service.env.integer(1, 604_800, 3_600),
   QUOTE_ALIVE_INTERVAL_MS: service.env.integer(100, 3_600_000, 15_000),
@@ -16,7 +17,7 @@ const variables = Type.Object({
 /** A page full of slips may be registered at once. */
 const FRAMES_BURST_MAX = 10_000
 
-export interface QuoteConfig extends service.GatewayConfig {
+export interface QuoteConfig extends gateway.GatewayConfig {
   readonly auth: TokenOptions
   /** Stands before the path, `/dev-f` for instance, or is empty. */
   readonly pathPrefix: string
@@ -26,10 +27,10 @@ export interface QuoteConfig extends service.GatewayConfig {
 
 /** @throws {EnvironmentError} with everything that is wrong. */
 export function readConfig(environment: service.Environment): QuoteConfig {
-  const values = service.readEnvironment(variables, environment, service.authProblems)
+  const values = service.readEnvironment(variables, environment, gateway.authProblems)
   return {
-    ...service.gatewayConfig('QUOTE', values, { framesBurstMax: FRAMES_BURST_MAX }),
-    auth: { ...service.authConfig(values), times: rfc3339Times },
+    ...gateway.gatewayConfig('QUOTE', values, { framesBurstMax: FRAMES_BURST_MAX }),
+    auth: { ...gateway.authConfig(values), times: rfc3339Times },
     pathPrefix: values.QUOTE_PATH_PREFIX ?? '',
     aliveIntervalMs: values.QUOTE_ALIVE_INTERVAL_MS,
     session: {

@@ -1,5 +1,5 @@
 import type { VerifiedToken } from '@carillon/auth'
-import type { UpgradeRequest } from '@carillon/service'
+import type { UpgradeRequest } from '@carillon/gateway'
 
 const BEARER = /^bearer +(\S+)$/i
 

@@ -4,7 +4,7 @@ import { Pacer } from './pacer.ts'
 
 test('a least time between two messages of a topic; the newest of those between is kept', () => {
   let now = 0
-  const wheel = new TimingWheel({ now: () => now })
+  const wheel = new TimingWheel({ monotonic: () => now })
   const published: string[] = []
   const pacer = new Pacer((_topic, frame) => void published.push(frame.toString()), wheel)
   const offer = (text: string) => pacer.offer(text[0] as string, Buffer.from(text))

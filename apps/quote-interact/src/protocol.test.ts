@@ -102,7 +102,7 @@ describe('PROTOCOL.md', () => {
       limits.outboxBytesMax,
       limits.frameBytesMax,
       limits.frameBytesHardMax,
-      limits.offencesMax,
+      limits.violationsMax,
     ])
   })
 })

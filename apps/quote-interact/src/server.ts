@@ -2,15 +2,13 @@ import { createTokenVerifier } from '@carillon/auth'
 import { Interest } from '@carillon/bus'
 import { quote, quoteSettings, quoteStream } from '@carillon/events'
 import {
-  addGateway,
+  addWebSocketGateway,
   authenticateByToken,
   type Connection,
   createTopics,
-  Deadline,
   type Handler,
-  type Overrides,
-  Service,
-} from '@carillon/service'
+} from '@carillon/gateway'
+import { Deadline, type Overrides, Service } from '@carillon/service'
 import type { QuoteConfig } from './config.ts'
 import { tokenOf, userOf } from './credentials.ts'
 import { kindOf, type Market, type MarketChannel, topicOf } from './market.ts'
@@ -49,7 +47,7 @@ export function create(config: QuoteConfig, overrides: Overrides = {}) {
   })
 
   // Sockets → session → effects.
-  const listener = addGateway(service, config, {
+  const listener = addWebSocketGateway(service, config, {
     closeCodes,
     errorFrame,
     // Clients only listen: their silence means nothing.
@@ -77,14 +75,14 @@ export function create(config: QuoteConfig, overrides: Overrides = {}) {
       for (const effect of effects) perform(effect, connection)
     }
     const lease = new Deadline({
-      due(now) {
-        become(expire(session, now))
+      due() {
+        become(expire(session, clock.monotonic()))
         armLease()
       },
     })
     const armLease = () => {
       const next = nextExpiryMs(session)
-      if (next !== undefined) wheel.set(lease, next - clock.now())
+      if (next !== undefined) wheel.set(lease, next - clock.monotonic())
     }
     const alive = new Deadline({
       due() {
@@ -95,7 +93,7 @@ export function create(config: QuoteConfig, overrides: Overrides = {}) {
     wheel.set(alive, config.aliveIntervalMs)
     return {
       text(frame) {
-        become(step(session, parseCommand(frame), clock.now(), config.session))
+        become(step(session, parseCommand(frame), clock.monotonic(), config.session))
         // A renewed lease only ends later: the deadline that is set finds out by itself.
         if (!lease.linked) armLease()
       },

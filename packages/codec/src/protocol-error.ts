@@ -5,7 +5,7 @@ export class ProtocolError<C extends string = string> extends Error {
   readonly request: string | null
 
   /** Whether it counts towards closing the connection; reaching a limit by proper requests does not. */
-  get offence(): boolean {
+  get violation(): boolean {
     return true
   }
 
@@ -18,7 +18,7 @@ export class ProtocolError<C extends string = string> extends Error {
 
 /** A proper request for more than a client may have. */
 export class LimitError<C extends string = string> extends ProtocolError<C> {
-  override get offence(): boolean {
+  override get violation(): boolean {
     return false
   }
 }

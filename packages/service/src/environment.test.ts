@@ -1,6 +1,5 @@
 import { describe, expect, test } from '@jest/globals'
 import { Type } from 'typebox'
-import { authProblems } from './common-config.ts'
 import { type Environment, EnvironmentError, env, readEnvironment } from './environment.ts'
 
 const schema = Type.Object({
@@ -40,25 +39,5 @@ describe('an environment', () => {
 
   test.each(['-1', '65536', '1.5', '0x10', ' 80', '1e3'])('%s is no port', (port) => {
     expect(() => read({ A_NAME: 'x', A_PORT: port })).toThrow('A_PORT must be a whole number from 0 to 65535')
-  })
-})
-
-describe('credentials in production', () => {
-  test.each([
-    [{}, 'AUTH_HS256_SECRET or AUTH_JWKS_URL is required in production'],
-    [
-      { AUTH_HS256_SECRET: 'carillon-development-secret-not-for-production' },
-      'AUTH_HS256_SECRET is the development secret',
-    ],
-    [{ AUTH_HS256_SECRET: 'short' }, 'AUTH_HS256_SECRET is shorter than 16 characters'],
-  ])('%j is refused', (environment, problem) => {
-    expect(authProblems({ NODE_ENV: 'production', ...environment })).toEqual([problem])
-    expect(authProblems(environment)).toEqual([])
-  })
-
-  test('a secret of its own or a JWKS URL is enough', () => {
-    const production = { NODE_ENV: 'production' }
-    expect(authProblems({ ...production, AUTH_HS256_SECRET: 'a secret that nobody knows' })).toEqual([])
-    expect(authProblems({ ...production, AUTH_JWKS_URL: 'https://keys' })).toEqual([])
   })
 })

@@ -4,7 +4,7 @@ import { Deadline, TimingWheel } from './timing-wheel.ts'
 
 function setUp() {
   let now = 1_000_050
-  const wheel = new TimingWheel({ now: () => now })
+  const wheel = new TimingWheel({ monotonic: () => now })
   const fired: string[] = []
   const deadline = (name: string, onDue: () => void = () => {}) =>
     new Deadline({

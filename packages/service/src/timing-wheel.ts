@@ -1,6 +1,6 @@
 import type { Clock } from './clock.ts'
 
-/** Something that falls due once, at a time that may be moved. */
+/** Something that falls due once, at a monotonic time that may be moved. */
 export interface Timed {
   due(nowMs: number): void
 }
@@ -29,7 +29,7 @@ class Node {
   }
 }
 
-/** When something falls due. */
+/** When something falls due, by the monotonic clock. */
 export class Deadline extends Node {
   readonly timed: Timed
   atMs = 0
@@ -42,6 +42,8 @@ export class Deadline extends Node {
 
 const TICK_MS = 100
 const SLOTS = 1_024
+/** Nothing that a process does by itself keeps a tick waiting for so long. */
+const PAUSE_MS = 1_000
 
 /**
  * One timer for everything periodic in a process: idle limits, heartbeats, leases, token expiry. Setting,
@@ -49,15 +51,15 @@ const SLOTS = 1_024
  * one turn stay in their slot until their turn comes. Accurate to one tick of 100 ms, never early.
  */
 export class TimingWheel {
-  readonly #clock: Clock
+  readonly #clock: Pick<Clock, 'monotonic'>
   readonly #slots: readonly Node[] = Array.from({ length: SLOTS }, () => new Node())
   #size = 0
   #tick: number
   #timer: NodeJS.Timeout | undefined
 
-  constructor(clock: Clock) {
+  constructor(clock: Pick<Clock, 'monotonic'>) {
     this.#clock = clock
-    this.#tick = tickOf(clock.now())
+    this.#tick = tickOf(clock.monotonic())
   }
 
   /** How many deadlines are set. */
@@ -66,7 +68,7 @@ export class TimingWheel {
   }
 
   start(): void {
-    this.#timer ??= setInterval(() => this.advance(), TICK_MS).unref()
+    this.#timer ??= setInterval(() => this.#turn(), TICK_MS).unref()
   }
 
   stop(): void {
@@ -77,7 +79,7 @@ export class TimingWheel {
   /** Sets or moves a deadline, `delayMs` from now. */
   set(deadline: Deadline, delayMs: number): void {
     this.clear(deadline)
-    deadline.atMs = this.#clock.now() + delayMs
+    deadline.atMs = this.#clock.monotonic() + delayMs
     // The slot of the tick after: by then the moment has passed, so nothing fires early.
     this.#insert(deadline, Math.max(tickOf(deadline.atMs), this.#tick) + 1)
     this.#size += 1
@@ -89,9 +91,20 @@ export class TimingWheel {
     this.#size -= 1
   }
 
+  /**
+   * After a pause of the whole process (SIGSTOP, a suspended machine) everything would fall due at once, before
+   * what arrived meanwhile has been read: clients would be closed for a silence that was ours. The sockets are
+   * read first.
+   */
+  #turn(): void {
+    const lateMs = (tickOf(this.#clock.monotonic()) - this.#tick) * TICK_MS
+    if (lateMs > PAUSE_MS) setImmediate(() => setImmediate(() => this.advance()))
+    else this.advance()
+  }
+
   /** Turns the wheel to the present and fires what is due. */
   advance(): void {
-    const now = this.#clock.now()
+    const now = this.#clock.monotonic()
     const target = tickOf(now)
     // A jump of more than one turn visits every slot once.
     const first = Math.max(this.#tick + 1, target - SLOTS + 1)

@@ -1,37 +1,35 @@
 import { readFileSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { ListenerCloseCodes, ProtocolError } from '@carillon/codec'
+import type { GatewayCloseCodes } from '@carillon/codec'
 import { commonSettings } from '@carillon/events'
+import type { Service } from '@carillon/service'
 import { Announcer } from './announcer.ts'
+import type { ClientConnection } from './client-connection.ts'
 import { serveControl } from './control.ts'
+import { Gateway } from './gateway.ts'
 import type { GatewayConfig } from './gateway-config.ts'
-import { Listener } from './listener/listener.ts'
-import type { Service } from './service.ts'
-
-export interface GatewayOptions {
-  readonly closeCodes: ListenerCloseCodes
-  readonly errorFrame: (error: ProtocolError) => Uint8Array
-  readonly idleTimeoutMs: () => number
-}
+import type { Transport } from './transport.ts'
 
 /**
- * Makes a service a gateway: a WebSocket listener that discovery knows of, that operators can look into, and
- * that drains in order.
+ * Makes a service a gateway: clients reach it through a transport, discovery knows of it, operators can look
+ * into it, and it drains in order. Answers the transport that `createTransport` makes.
  */
-export function addGateway(service: Service, gateway: GatewayConfig, options: GatewayOptions): Listener {
+export function addGateway<C extends ClientConnection, T extends Transport>(
+  service: Service,
+  gatewayConfig: GatewayConfig,
+  closeCodes: GatewayCloseCodes,
+  createTransport: (gateway: Gateway<C>) => T,
+): T {
   const { name, config, bus, clock, wheel, log, metrics, settings } = service
-  const { host, trustProxy, drainDelaySeconds } = config
-  const { port, portVariable, publicUrl, limits } = gateway
-  const listener = new Listener({
-    ...options,
-    ...{ service: name, host, port, portVariable, trustProxy, limits, clock, wheel, log, metrics },
-  })
+  const { publicUrl, limits } = gatewayConfig
+  const gateway = new Gateway<C>({ service: name, limits, closeCodes, clock, wheel, log, metrics })
+  const transport = createTransport(gateway)
   const announcer = new Announcer(bus, () => ({
     service: name,
     instance_id: service.instanceId,
-    end_point: publicUrl ?? `ws://127.0.0.1:${listener.port}`,
+    end_point: publicUrl ?? `ws://127.0.0.1:${transport.port}`,
     region: config.region,
-    connections: listener.connections.size,
+    connections: gateway.connections.size,
     capacity: limits.connectionsMax,
     draining: service.draining,
     version: VERSION,
@@ -40,19 +38,21 @@ export function addGateway(service: Service, gateway: GatewayConfig, options: Ga
 
   service.add({
     async start() {
-      await listener.start()
+      await transport.start()
       announcer.start()
     },
     async drain(overMs) {
       announcer.announce()
       // Until discovery and the load balancer have heard of it, clients still arrive.
-      await sleep(drainDelaySeconds * 1_000)
-      listener.stopAccepting()
-      await listener.drain(overMs)
+      await sleep(config.drainDelaySeconds * 1_000)
+      gateway.stopAccepting()
+      await gateway.drain(overMs)
     },
     async stop() {
       announcer.stop()
-      await listener.stop()
+      gateway.stopAccepting()
+      for (const connection of gateway.connections) connection.terminate()
+      await transport.stop()
     },
   })
 
@@ -66,10 +66,10 @@ export function addGateway(service: Service, gateway: GatewayConfig, options: Ga
     bus,
     service: name,
     instanceId: service.instanceId,
-    connections: listener.connections,
-    disconnected: options.closeCodes.disconnected,
+    connections: gateway.connections,
+    disconnected: closeCodes.disconnected,
   })
-  return listener
+  return transport
 }
 
 const VERSION: string = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')).version

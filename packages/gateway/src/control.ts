@@ -1,8 +1,8 @@
 import type { Bus } from '@carillon/bus'
 import type { CloseCode } from '@carillon/codec'
 import { type ConnectionReport, control } from '@carillon/events'
-import type { Connection } from './listener/connection.ts'
-import type { Registry } from './listener/registry.ts'
+import type { ClientConnection } from './client-connection.ts'
+import type { Registry } from './registry.ts'
 
 export interface ControlOptions {
   readonly bus: Bus
@@ -36,7 +36,7 @@ export function serveControl({ bus, service, instanceId, connections, disconnect
   })
 }
 
-function describe(connections: Iterable<Connection>): ConnectionReport[] {
+function describe(connections: Iterable<ClientConnection>): ConnectionReport[] {
   const described: ConnectionReport[] = []
   let bytes = 0
   for (const connection of connections) {

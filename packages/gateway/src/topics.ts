@@ -1,5 +1,5 @@
 import { type OverflowPolicy, Topics } from '@carillon/fanout'
-import type { Service } from './service.ts'
+import type { Service } from '@carillon/service'
 
 /** Topics whose publish-to-write latency is measured, where publishers say when they published. */
 export function createTopics(service: Service, policy: OverflowPolicy): Topics {

@@ -1,6 +1,6 @@
 import type { VerifiedToken, VerifyToken } from '@carillon/auth'
 import type { FastifyRequest } from 'fastify'
-import type { Authenticate } from './listener/listener.ts'
+import type { Authenticate } from './websocket/listener.ts'
 
 /**
  * Lets in who brings a good token that names a user, by its `sub` unless told otherwise; everybody else gets

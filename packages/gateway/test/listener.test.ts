@@ -1,35 +1,30 @@
 import { connect } from 'node:net'
 import { gatewayCloseCodes, textFrame } from '@carillon/codec'
+import { createLogger, Metrics, systemClock, TimingWheel } from '@carillon/service'
 import { eventually, WebSocketClient } from '@carillon/testkit'
 import { afterEach, expect, test } from '@jest/globals'
-import {
-  createLogger,
-  defaultLimits,
-  type Limits,
-  Listener,
-  Metrics,
-  systemClock,
-  TimingWheel,
-} from '../src/index.ts'
+import { type Connection, defaultLimits, Gateway, type Limits, Listener } from '../src/index.ts'
 
 let listener: Listener | undefined
 afterEach(() => listener?.stop())
 
 async function start(limits: Partial<Limits> = {}, trustProxy = false): Promise<Listener> {
-  listener = new Listener({
+  const gateway = new Gateway<Connection>({
     service: 'test',
-    host: '127.0.0.1',
-    port: 0,
-    portVariable: 'TEST_PORT',
-    trustProxy,
     limits: { ...defaultLimits, ...limits },
     closeCodes: gatewayCloseCodes,
-    errorFrame: ({ message }) => textFrame(message),
-    idleTimeoutMs: () => 0,
     clock: systemClock,
     wheel: new TimingWheel(systemClock),
     log: createLogger('test', 'test', 'fatal'),
     metrics: new Metrics('test'),
+  })
+  listener = new Listener(gateway, {
+    host: '127.0.0.1',
+    port: 0,
+    portVariable: 'TEST_PORT',
+    trustProxy,
+    errorFrame: ({ message }) => textFrame(message),
+    idleTimeoutMs: () => 0,
   })
   listener.accept(
     ['/'],

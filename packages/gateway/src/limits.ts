@@ -16,9 +16,9 @@ export interface Limits {
   readonly outboxBytesMax: number
   /** From the TCP connection to the end of the upgrade request, and to authentication where that comes later. */
   readonly unauthenticatedMs: number
-  /** More refused frames than this within `offencesWindowMs` close the connection. */
-  readonly offencesMax: number
-  readonly offencesWindowMs: number
+  /** More refused frames than this within `violationsWindowMs` close the connection. */
+  readonly violationsMax: number
+  readonly violationsWindowMs: number
   /** How long a client may take to answer a close frame. */
   readonly closeMs: number
 }
@@ -33,8 +33,8 @@ export const defaultLimits: Limits = {
   framesBurstMax: 200,
   outboxBytesMax: 1_048_576,
   unauthenticatedMs: 10_000,
-  offencesMax: 20,
-  offencesWindowMs: 10_000,
+  violationsMax: 20,
+  violationsWindowMs: 10_000,
   closeMs: 2_000,
 }
 
@@ -58,18 +58,18 @@ export class RateLimit {
   }
 }
 
-/** Counts offences in a window that begins with the first of them. */
-export class Offences {
+/** Counts violations in a window that begins with the first of them. */
+export class ViolationCounter {
   #count = 0
   #sinceMs = 0
 
-  /** Notes one offence; answers whether they are too many now. */
-  add(limits: Pick<Limits, 'offencesMax' | 'offencesWindowMs'>, nowMs: number): boolean {
-    if (nowMs - this.#sinceMs > limits.offencesWindowMs) {
+  /** Counts one violation; answers whether they are too many now. */
+  add(limits: Pick<Limits, 'violationsMax' | 'violationsWindowMs'>, nowMs: number): boolean {
+    if (nowMs - this.#sinceMs > limits.violationsWindowMs) {
       this.#sinceMs = nowMs
       this.#count = 0
     }
     this.#count += 1
-    return this.#count > limits.offencesMax
+    return this.#count > limits.violationsMax
   }
 }

@@ -1,7 +1,6 @@
+import { type CommonConfig, commonConfig, env } from '@carillon/service'
 import { Type } from 'typebox'
-import { type CommonConfig, commonConfig } from './common-config.ts'
-import { env } from './environment.ts'
-import { defaultLimits, type Limits } from './listener/limits.ts'
+import { defaultLimits, type Limits } from './limits.ts'
 
 export interface GatewayDefaults {
   readonly listenPort: number

@@ -4,7 +4,7 @@ import { textFrame } from '@carillon/codec'
 import { WebSocketClient } from '@carillon/testkit'
 import { afterEach, describe, expect, test } from '@jest/globals'
 import { type WebSocket, WebSocketServer } from 'ws'
-import { beforeReceiveError, rawSocketOf } from '../src/listener/raw-socket.ts'
+import { beforeReceiveError, rawSocketOf } from '../src/websocket/raw-socket.ts'
 
 // What raw-socket.ts takes for granted of ws. A failure here means: ws has changed inside, look again.
 describe('the inside of ws', () => {

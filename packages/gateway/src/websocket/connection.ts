@@ -1,20 +1,12 @@
-import type { CloseCode, ListenerCloseCodes } from '@carillon/codec'
-import { ProtocolError } from '@carillon/codec'
+import { type CloseCode, ProtocolError } from '@carillon/codec'
 import type { ConnectionReport } from '@carillon/events'
-import { type Counters, Outbox, type Sink } from '@carillon/fanout'
+import { Outbox, type Sink } from '@carillon/fanout'
+import { Deadline, type Timed } from '@carillon/service'
 import type { WebSocket } from 'ws'
-import type { Clock } from '../clock.ts'
-import { Deadline, type Timed, type TimingWheel } from '../timing-wheel.ts'
-import { type Limits, Offences, RateLimit } from './limits.ts'
+import type { ClientConnection, Identity } from '../client-connection.ts'
+import type { Gateway } from '../gateway.ts'
+import { RateLimit, ViolationCounter } from '../limits.ts'
 import { beforeReceiveError, type RawSocket, rawSocketOf } from './raw-socket.ts'
-
-/** Who connects, as found out at the upgrade. */
-export interface Identity {
-  readonly userId: string
-  /** When the credentials end, in milliseconds since the epoch. */
-  readonly expiresAtMs?: number
-  readonly deviceId?: string
-}
 
 /** What an app does with one connection. */
 export interface Handler {
@@ -29,31 +21,25 @@ export interface Handler {
 }
 
 /** What all connections of a listener share. */
-export interface Surroundings {
-  readonly clock: Clock
-  readonly wheel: TimingWheel
-  readonly limits: Limits
-  readonly counters: Counters
-  readonly closeCodes: ListenerCloseCodes
+export interface ConnectionContext {
+  readonly gateway: Gateway<Connection>
   /** Silence after which a connection is closed, in milliseconds; 0 for never. Read at every use. */
   readonly idleTimeoutMs: () => number
   /** An error in the protocol's own form, as a prepared frame. */
   readonly errorFrame: (error: ProtocolError) => Uint8Array
-  readonly frameReceived: (bytes: number) => void
-  readonly ended: (connection: Connection, code: number) => void
-  /** A handler threw something that is no protocol error: our own mistake. */
-  readonly failed: (error: unknown) => void
 }
 
 const CONNECTION = Symbol('connection')
-type Ours = WebSocket & { [CONNECTION]: Connection }
+type WithConnection = WebSocket & { [CONNECTION]: Connection }
 
 const TCP_KEEP_ALIVE_MS = 60_000
+/** Credentials end by wall time, which may be set meanwhile: it is looked at this often at least. */
+const EXPIRY_CHECK_MS = 60_000
 
 let lastId = 0
 
-/** One client's connection: limits, deadlines and the way out. */
-export class Connection implements Sink, Timed {
+/** One client's WebSocket connection: limits, deadlines and the way out. */
+export class Connection implements ClientConnection, Sink, Timed {
   readonly id = ++lastId
   readonly identity: Identity | undefined
   readonly remoteAddress: string
@@ -61,11 +47,12 @@ export class Connection implements Sink, Timed {
   readonly outbox: Outbox
   readonly #socket: WebSocket
   readonly #raw: RawSocket
-  readonly #around: Surroundings
+  readonly #context: ConnectionContext
   readonly #rate: RateLimit
   readonly #deadline = new Deadline(this)
-  #offences: Offences | undefined
+  #violations: ViolationCounter | undefined
   #handler: Handler | undefined
+  /** Monotonic. */
   #lastFrameAtMs: number
   #closing = false
   #ended = false
@@ -74,23 +61,23 @@ export class Connection implements Sink, Timed {
     socket: WebSocket,
     identity: Identity | undefined,
     remoteAddress: string,
-    around: Surroundings,
+    context: ConnectionContext,
   ) {
-    const now = around.clock.now()
+    const { clock, limits, counters } = context.gateway
     this.identity = identity
     this.remoteAddress = remoteAddress
-    this.openedAtMs = now
+    this.openedAtMs = clock.now()
     this.#socket = socket
     this.#raw = rawSocketOf(socket)
-    this.#around = around
-    this.#rate = new RateLimit(around.limits.framesBurstMax, now)
-    this.#lastFrameAtMs = now
-    this.outbox = new Outbox(this, around.counters, around.limits.outboxBytesMax)
+    this.#context = context
+    this.#lastFrameAtMs = clock.monotonic()
+    this.#rate = new RateLimit(limits.framesBurstMax, this.#lastFrameAtMs)
+    this.outbox = new Outbox(this, counters, limits.outboxBytesMax)
     // Without an idle limit nothing but the network can tell that the other side is gone.
-    if (around.idleTimeoutMs() === 0) this.#raw.setKeepAlive?.(true, TCP_KEEP_ALIVE_MS)
-    // One property and shared listeners, not five closures for each connection.
-    const ours = socket as Ours
-    ours[CONNECTION] = this
+    if (context.idleTimeoutMs() === 0)
+      this.#raw.setKeepAlive?.(true, TCP_KEEP_ALIVE_MS)
+      // One property and shared listeners, not five closures for each connection.
+    ;(socket as WithConnection)[CONNECTION] = this
     socket.on('message', onMessage)
     socket.on('ping', onControlFrame)
     socket.on('pong', onControlFrame)
@@ -101,6 +88,10 @@ export class Connection implements Sink, Timed {
 
   get userId(): string | undefined {
     return this.identity?.userId
+  }
+
+  get queuedBytes(): number {
+    return this.outbox.queuedBytes
   }
 
   /** Takes the app's handler and begins to watch the time. */
@@ -114,13 +105,14 @@ export class Connection implements Sink, Timed {
     this.outbox.send(frame)
   }
 
-  /** Closes with a code and its reason; a client that does not answer is cut off after a while. */
   close({ code, reason }: Pick<CloseCode, 'code' | 'reason'>): void {
     if (this.#closing || this.#ended) return
+    const { wheel, limits } = this.#context.gateway
+    // Throws for a code or a reason that no close frame can hold: the connection lives on.
+    this.#socket.close(code, reason)
     this.#closing = true
     this.outbox.close()
-    this.#socket.close(code, reason)
-    this.#around.wheel.set(this.#deadline, this.#around.limits.closeMs)
+    wheel.set(this.#deadline, limits.closeMs)
   }
 
   terminate(): void {
@@ -129,28 +121,30 @@ export class Connection implements Sink, Timed {
 
   /** Refuses a frame in the protocol's own form; too many refusals close the connection. */
   refuse(error: ProtocolError): void {
-    this.outbox.send(this.#around.errorFrame(error))
-    if (!error.offence) return
-    this.#offences ??= new Offences()
-    if (this.#offences.add(this.#around.limits, this.#around.clock.now())) {
-      this.close(this.#around.closeCodes.offences)
-    }
+    this.outbox.send(this.#context.errorFrame(error))
+    if (!error.violation) return
+    const { limits, clock, closeCodes } = this.#context.gateway
+    this.#violations ??= new ViolationCounter()
+    if (this.#violations.add(limits, clock.monotonic())) this.close(closeCodes.violations)
   }
 
   /** Sets the next deadline anew, as after a change of the idle limit. */
   rearm(): void {
     if (this.#closing || this.#ended) return
-    const at = Math.min(this.#idleAtMs, this.identity?.expiresAtMs ?? Number.POSITIVE_INFINITY)
-    if (at === Number.POSITIVE_INFINITY) this.#around.wheel.clear(this.#deadline)
-    else this.#around.wheel.set(this.#deadline, Math.max(0, at - this.#around.clock.now()))
+    const { wheel } = this.#context.gateway
+    const expires = this.identity?.expiresAtMs !== undefined
+    const checkInMs = expires ? Math.min(this.#expiresInMs, EXPIRY_CHECK_MS) : Number.POSITIVE_INFINITY
+    const delayMs = Math.min(this.#idleInMs, checkInMs)
+    if (delayMs === Number.POSITIVE_INFINITY) wheel.clear(this.#deadline)
+    else wheel.set(this.#deadline, Math.max(0, delayMs))
   }
 
   /** The deadline has come: of the close handshake, the credentials or the client's silence. */
-  due(nowMs: number): void {
+  due(): void {
     if (this.#closing) return this.terminate()
-    const { closeCodes } = this.#around
-    if ((this.identity?.expiresAtMs ?? Number.POSITIVE_INFINITY) <= nowMs) this.close(closeCodes.expired)
-    else if (this.#idleAtMs <= nowMs) this.close(closeCodes.idle)
+    const { closeCodes } = this.#context.gateway
+    if (this.#expiresInMs <= 0) this.close(closeCodes.expired)
+    else if (this.#idleInMs <= 0) this.close(closeCodes.idle)
     else this.rearm()
   }
 
@@ -165,7 +159,7 @@ export class Connection implements Sink, Timed {
       remote_address: this.remoteAddress,
       bytes_in: this.#raw.bytesRead ?? 0,
       bytes_out: this.#raw.bytesWritten ?? 0,
-      queued_bytes: this.outbox.queuedBytes,
+      queued_bytes: this.queuedBytes,
       subscriptions: [...(this.#handler?.subscriptions?.() ?? [])],
     }
   }
@@ -189,26 +183,22 @@ export class Connection implements Sink, Timed {
   }
 
   slowConsumer(): void {
-    this.close(this.#around.closeCodes.slowConsumer)
+    this.close(this.#context.gateway.closeCodes.slowConsumer)
   }
 
   // What the socket tells.
 
   received(data: Buffer, isBinary: boolean): void {
     if (!this.#admit(data.length)) return
+    const { gateway } = this.#context
     try {
-      if (data.length > this.#around.limits.frameBytesMax) {
-        throw new ProtocolError(
-          'frame_too_large',
-          `a frame may have ${this.#around.limits.frameBytesMax} bytes`,
-        )
-      }
+      if (data.length > gateway.limits.frameBytesMax) throw this.#frameTooLarge()
       if (!isBinary) this.#handler?.text(data.toString())
       else if (this.#handler?.binary) this.#handler.binary(data)
       else throw new ProtocolError('binary_frame', 'frames must be text')
     } catch (error) {
       if (error instanceof ProtocolError) return this.refuse(error)
-      this.#around.failed(error)
+      gateway.handlerFailed(error)
       this.close({ code: 1011, reason: 'internal error' })
     }
   }
@@ -221,23 +211,31 @@ export class Connection implements Sink, Timed {
     if (this.#ended) return
     this.#ended = true
     this.outbox.close()
-    this.#around.wheel.clear(this.#deadline)
-    this.#around.ended(this, code)
+    this.#context.gateway.wheel.clear(this.#deadline)
+    this.#context.gateway.ended(this, code)
     this.#handler?.closed(code)
   }
 
-  get #idleAtMs(): number {
-    const timeout = this.#around.idleTimeoutMs()
-    return timeout > 0 ? this.#lastFrameAtMs + timeout : Number.POSITIVE_INFINITY
+  get #idleInMs(): number {
+    const timeout = this.#context.idleTimeoutMs()
+    if (timeout === 0) return Number.POSITIVE_INFINITY
+    return this.#lastFrameAtMs + timeout - this.#context.gateway.clock.monotonic()
+  }
+
+  get #expiresInMs(): number {
+    const expiresAtMs = this.identity?.expiresAtMs
+    if (expiresAtMs === undefined) return Number.POSITIVE_INFINITY
+    return expiresAtMs - this.#context.gateway.clock.now()
   }
 
   /** Every frame counts: for idleness and for the rate. */
   #admit(bytes: number): boolean {
     if (this.#closing) return false
-    const { clock, limits, frameReceived } = this.#around
-    const now = clock.now()
+    const { gateway } = this.#context
+    const { limits } = gateway
+    const now = gateway.clock.monotonic()
     this.#lastFrameAtMs = now
-    frameReceived(bytes)
+    gateway.frameReceived(bytes)
     if (this.bufferedBytes > limits.outboxBytesMax) {
       // Pongs do not pass through the outbox, but wait in the same socket.
       this.outbox.overflow()
@@ -250,31 +248,29 @@ export class Connection implements Sink, Timed {
 
   #receiveError(error: Error): void {
     if (this.#closing) return
-    const code = (error as NodeJS.ErrnoException).code
-    const tooLarge = code === 'WS_ERR_UNSUPPORTED_MESSAGE_LENGTH'
-    this.outbox.send(
-      this.#around.errorFrame(
-        tooLarge
-          ? new ProtocolError(
-              'frame_too_large',
-              `a frame may have ${this.#around.limits.frameBytesMax} bytes`,
-            )
-          : new ProtocolError('malformed_frame', 'not a valid WebSocket frame'),
-      ),
-    )
+    const tooLarge = (error as NodeJS.ErrnoException).code === 'WS_ERR_UNSUPPORTED_MESSAGE_LENGTH'
+    const refusal = tooLarge
+      ? this.#frameTooLarge()
+      : new ProtocolError('malformed_frame', 'not a valid WebSocket frame')
+    this.outbox.send(this.#context.errorFrame(refusal))
+  }
+
+  #frameTooLarge(): ProtocolError {
+    const { frameBytesMax } = this.#context.gateway.limits
+    return new ProtocolError('frame_too_large', `a frame may have ${frameBytesMax} bytes`)
   }
 }
 
 function onMessage(this: WebSocket, data: unknown, isBinary: boolean): void {
-  ;(this as Ours)[CONNECTION].received(data as Buffer, isBinary)
+  ;(this as WithConnection)[CONNECTION].received(data as Buffer, isBinary)
 }
 
 function onControlFrame(this: WebSocket): void {
-  ;(this as Ours)[CONNECTION].receivedControl()
+  ;(this as WithConnection)[CONNECTION].receivedControl()
 }
 
 function onClose(this: WebSocket, code: number): void {
-  ;(this as Ours)[CONNECTION].socketClosed(code)
+  ;(this as WithConnection)[CONNECTION].socketClosed(code)
 }
 
 /** A close follows every error of a socket; there is nothing to do before it. */

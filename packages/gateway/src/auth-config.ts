@@ -1,0 +1,39 @@
+import { DEVELOPMENT_SECRET, type TokenOptions } from '@carillon/auth'
+import { type Environment, env } from '@carillon/service'
+import { Type } from 'typebox'
+
+/** Variables of the services that verify JSON Web Tokens. */
+export const authVariables = {
+  AUTH_HS256_SECRET: Type.Optional(Type.String()),
+  AUTH_JWKS_URL: Type.Optional(env.url('https?')),
+  AUTH_ISSUER: Type.Optional(Type.String()),
+  AUTH_AUDIENCE: Type.Optional(Type.String()),
+}
+
+interface AuthValues {
+  readonly AUTH_HS256_SECRET?: string
+  readonly AUTH_JWKS_URL?: string
+  readonly AUTH_ISSUER?: string
+  readonly AUTH_AUDIENCE?: string
+}
+
+/** What is wrong with the credentials in production, where nothing may be left to a default. */
+export function authProblems(environment: Environment): readonly string[] {
+  const { NODE_ENV, AUTH_HS256_SECRET: secret, AUTH_JWKS_URL: jwksUrl } = environment
+  if (NODE_ENV !== 'production') return []
+  if (!secret && !jwksUrl) return ['AUTH_HS256_SECRET or AUTH_JWKS_URL is required in production']
+  if (secret === DEVELOPMENT_SECRET) return ['AUTH_HS256_SECRET is the development secret']
+  if (secret && secret.length < 16) return ['AUTH_HS256_SECRET is shorter than 16 characters']
+  return []
+}
+
+/** How tokens are verified; without a secret or a JWKS URL, by the development secret. */
+export function authConfig(values: AuthValues): TokenOptions {
+  const { AUTH_HS256_SECRET: secret, AUTH_JWKS_URL: jwksUrl } = values
+  return {
+    ...(secret ? { secret } : !jwksUrl && { secret: DEVELOPMENT_SECRET }),
+    ...(jwksUrl && { jwksUrl }),
+    ...(values.AUTH_ISSUER && { issuer: values.AUTH_ISSUER }),
+    ...(values.AUTH_AUDIENCE && { audience: values.AUTH_AUDIENCE }),
+  }
+}

@@ -1,0 +1,19 @@
+export { addGateway } from './add-gateway.ts'
+export { authConfig, authProblems, authVariables } from './auth-config.ts'
+export { authenticateByToken } from './authenticate.ts'
+export type { ClientConnection, Identity } from './client-connection.ts'
+export { Gateway, type GatewayOptions, type Refusal } from './gateway.ts'
+export { type GatewayConfig, gatewayConfig, gatewayVariables } from './gateway-config.ts'
+export { defaultLimits, type Limits, RateLimit, ViolationCounter } from './limits.ts'
+export { Registry } from './registry.ts'
+export { createTopics } from './topics.ts'
+export type { Transport } from './transport.ts'
+export { addWebSocketGateway, type WebSocketGatewayOptions } from './websocket/add-web-socket-gateway.ts'
+export { Connection, type Handler } from './websocket/connection.ts'
+export {
+  type Authenticate,
+  type Authentication,
+  Listener,
+  type ListenerOptions,
+  type UpgradeRequest,
+} from './websocket/listener.ts'

@@ -1,0 +1,26 @@
+import type { GatewayCloseCodes } from '@carillon/codec'
+import type { Service } from '@carillon/service'
+import { addGateway } from '../add-gateway.ts'
+import type { GatewayConfig } from '../gateway-config.ts'
+import type { Connection } from './connection.ts'
+import { Listener, type ListenerOptions } from './listener.ts'
+
+export interface WebSocketGatewayOptions extends Pick<ListenerOptions, 'errorFrame' | 'idleTimeoutMs'> {
+  readonly closeCodes: GatewayCloseCodes
+}
+
+/** Makes a service a gateway whose clients come over WebSocket. */
+export function addWebSocketGateway(
+  service: Service,
+  config: GatewayConfig,
+  { closeCodes, errorFrame, idleTimeoutMs }: WebSocketGatewayOptions,
+): Listener {
+  const { host, trustProxy } = service.config
+  const { port, portVariable } = config
+  return addGateway<Connection, Listener>(
+    service,
+    config,
+    closeCodes,
+    (gateway) => new Listener(gateway, { host, port, portVariable, trustProxy, errorFrame, idleTimeoutMs }),
+  )
+}

@@ -1,0 +1,164 @@
+import type { ProtocolError } from '@carillon/codec'
+import type { Counters } from '@carillon/fanout'
+import { listen } from '@carillon/service'
+import websocket from '@fastify/websocket'
+import { type FastifyInstance, type FastifyReply, type FastifyRequest, fastify } from 'fastify'
+import type { WebSocket } from 'ws'
+import type { Identity } from '../client-connection.ts'
+import type { Gateway, Refusal } from '../gateway.ts'
+import type { Registry } from '../registry.ts'
+import type { Transport } from '../transport.ts'
+import { Connection, type ConnectionContext, type Handler } from './connection.ts'
+import { endRefusedUpgrades, releaseUpgrade } from './upgrade.ts'
+
+/** Who it is, or why nobody is let in: an HTTP status before the upgrade, and a reason for the metric. */
+export type Authentication =
+  | { readonly ok: true; readonly identity: Identity }
+  | { readonly ok: false; readonly status: number; readonly failure: string }
+
+/** The HTTP request that asks for the upgrade. */
+export type UpgradeRequest = FastifyRequest
+
+export type Authenticate = (request: UpgradeRequest) => Authentication | Promise<Authentication>
+
+export interface ListenerOptions {
+  readonly host: string
+  readonly port: number
+  /** The variable that changes the port, for the error when it is taken. */
+  readonly portVariable: string
+  readonly trustProxy: boolean
+  readonly errorFrame: (error: ProtocolError) => Uint8Array
+  readonly idleTimeoutMs: () => number
+}
+
+/** Longer than any request line that Node accepts: a long token is refused as a token, not as a path. */
+const PATH_PARAMETER_MAX = 65_536
+
+/** The WebSocket transport: accepts connections within the gateway's limits. */
+export class Listener implements Transport {
+  readonly #options: ListenerOptions
+  readonly #gateway: Gateway<Connection>
+  readonly #server: FastifyInstance
+  readonly #context: ConnectionContext
+  #port: number | undefined
+
+  constructor(gateway: Gateway<Connection>, options: ListenerOptions) {
+    this.#gateway = gateway
+    this.#options = options
+    this.#context = { gateway, idleTimeoutMs: options.idleTimeoutMs, errorFrame: options.errorFrame }
+    const { limits, log } = gateway
+    this.#server = fastify({
+      logger: false,
+      trustProxy: options.trustProxy,
+      routerOptions: { maxParamLength: PATH_PARAMETER_MAX },
+      http: {
+        headersTimeout: limits.unauthenticatedMs,
+        requestTimeout: limits.unauthenticatedMs,
+        connectionsCheckingInterval: Math.ceil(limits.unauthenticatedMs / 10),
+      },
+      return503OnClosing: true,
+      forceCloseConnections: true,
+    })
+    this.#server.register(websocket, {
+      options: {
+        maxPayload: limits.frameBytesHardMax,
+        perMessageDeflate: false,
+        clientTracking: false,
+        // Pings count as frames and pongs as queued bytes: our limits close with a code that says so.
+        ...{ maxPendingAutoPongs: 0 },
+      },
+      // The gateway closes connections when it drains: the plugin's own way waits for every peer.
+      preClose: (done) => done(),
+      errorHandler: (error, socket) => {
+        log.error({ err: error }, 'a connection could not be opened')
+        socket.terminate()
+      },
+    })
+  }
+
+  /** The open connections. */
+  get connections(): Registry<Connection> {
+    return this.#gateway.connections
+  }
+
+  get counters(): Counters {
+    return this.#gateway.counters
+  }
+
+  get port(): number {
+    if (this.#port === undefined) throw new Error('the listener is not started')
+    return this.#port
+  }
+
+  /**
+   * Accepts connections on these paths. Credentials are checked before the upgrade; `open` must attach what it needs
+   * at once, since the client's first frame may be there already.
+   */
+  accept(
+    paths: readonly string[],
+    authenticate: Authenticate,
+    open: (connection: Connection, identity: Identity) => Handler,
+  ): void {
+    const gateway = this.#gateway
+    const identities = new WeakMap<FastifyRequest, Identity>()
+    this.#server.register(async (scope) => {
+      const route = (url: string) => ({
+        method: 'GET' as const,
+        url,
+        preValidation: async (request: FastifyRequest, reply: FastifyReply) => {
+          if (!request.ws)
+            return reply.code(426).header('Upgrade', 'websocket').send({ error: 'a WebSocket endpoint' })
+          const refusal = gateway.refusal(request.ip)
+          if (refusal) return this.#refuse(refusal, reply)
+          const authentication = await authenticate(request)
+          if (!authentication.ok) {
+            gateway.authenticationFailed(authentication.failure)
+            return reply.code(authentication.status).send({ error: authentication.failure })
+          }
+          // Once more: others have come while the credentials were looked at.
+          const refusalNow = gateway.refusal(request.ip, authentication.identity.userId)
+          if (refusalNow) return this.#refuse(refusalNow, reply)
+          identities.set(request, authentication.identity)
+        },
+        handler: () => {},
+        wsHandler: (socket: WebSocket, request: FastifyRequest) => {
+          releaseUpgrade(socket, request)
+          const identity = identities.get(request) as Identity
+          const connection = new Connection(socket, identity, request.ip, this.#context)
+          gateway.opened(connection)
+          connection.open(open(connection, identity))
+        },
+      })
+      for (const path of paths) scope.route(route(path))
+    })
+  }
+
+  async start(): Promise<void> {
+    // The plugin's own listener must come first.
+    await this.#server.ready()
+    endRefusedUpgrades(this.#server)
+    const { host, port, portVariable } = this.#options
+    this.#port = await listen(this.#server, {
+      service: this.#gateway.service,
+      host,
+      port,
+      variable: portVariable,
+    })
+  }
+
+  async stop(): Promise<void> {
+    for (const connection of this.connections) connection.terminate()
+    // A peer that the HTTP server does not let go of must not hold up the exit.
+    const timeout = new Promise((resolve) => setTimeout(resolve, this.#gateway.limits.closeMs).unref())
+    await Promise.race([this.#server.close(), timeout])
+  }
+
+  #refuse(reason: Refusal, reply: FastifyReply) {
+    this.#gateway.refused(reason)
+    const clientFault = reason === 'address' || reason === 'user'
+    return reply
+      .code(clientFault ? 429 : 503)
+      .header('Retry-After', '1')
+      .send({ error: `too many connections: ${reason}` })
+  }
+}
