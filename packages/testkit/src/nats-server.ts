@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process'
-import { mkdtemp, readFile, rm } from 'node:fs/promises'
+import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { eventually } from './eventually.ts'
@@ -59,10 +59,15 @@ export class NatsServer {
     this.#process = child
     const failed = new Promise<never>((_, reject) => child.once('error', reject))
     failed.catch(() => {})
-    const portsFile = join(this.#folder, `nats-server_${child.pid}.ports`)
-    const ports = eventually(async () => JSON.parse(await readFile(portsFile, 'utf8')) as { nats: string[] })
+    const ports = eventually(() => this.#readPorts(child))
     const { nats } = await Promise.race([ports, failed])
     this.#port = Number(new URL(nats[0] as string).port)
+  }
+
+  /** The file is named after the executable and the process. */
+  async #readPorts({ pid }: ChildProcess): Promise<{ readonly nats: readonly string[] } | false> {
+    const name = (await readdir(this.#folder)).find((each) => each.endsWith(`_${pid}.ports`))
+    return name !== undefined && JSON.parse(await readFile(join(this.#folder, name), 'utf8'))
   }
 
   async stop(): Promise<void> {
