@@ -1,8 +1,9 @@
 import type { BucketDefinition } from '@carillon/events'
+import { JetStreamApiError } from '@nats-io/jetstream'
 import { type KV, Kvm, type KvWatchEntry } from '@nats-io/kv'
 import type { NatsConnection, QueuedIterator } from '@nats-io/transport-node'
 import { type Connection, delay } from './connection.ts'
-import { BusUnavailable } from './errors.ts'
+import { BusUnavailable, RevisionMismatch } from './errors.ts'
 
 export interface Entry<T> {
   readonly value: T
@@ -14,6 +15,13 @@ export interface Entry<T> {
 export type Change<T> =
   | { readonly key: string; readonly value: T | undefined }
   | { readonly key: string; readonly refused: string }
+
+export interface WatchOptions {
+  /** A key, or keys with wildcards: `room.*`, `user.42.>`. Default: all. */
+  readonly filter?: string
+  /** Called each time all values there were have been told: at the start, and after each reconnect. */
+  readonly onSynced?: () => void
+}
 
 const WATCH_RETRY_MS = 1_000
 
@@ -44,25 +52,52 @@ export class Bucket<T> {
     return (await this.#kv()).put(key, this.#definition.value.encode(value))
   }
 
-  /** Compare-and-set: writes only if the key's last revision is this one. @throws if it is another. */
+  /**
+   * Compare-and-set: writes only if the key's last revision is this one; answers the new revision.
+   * @throws {RevisionMismatch} if it is another, or if the key was deleted
+   */
   async update(key: string, value: T, revision: number): Promise<number> {
-    return (await this.#kv()).update(key, this.#definition.value.encode(value), revision)
+    const kv = await this.#kv()
+    return this.#compareAndSet(key, () => kv.update(key, this.#definition.value.encode(value), revision))
   }
 
-  /** Writes only if the key does not exist. @throws if it does. */
+  /**
+   * Writes only if the key does not exist (deleted keys do not); answers the new revision.
+   * @throws {RevisionMismatch} if it exists
+   */
   async create(key: string, value: T): Promise<number> {
-    return (await this.#kv()).create(key, this.#definition.value.encode(value))
+    const kv = await this.#kv()
+    return this.#compareAndSet(key, () => kv.create(key, this.#definition.value.encode(value)))
   }
 
-  async delete(key: string): Promise<void> {
-    await (await this.#kv()).delete(key)
+  /**
+   * Deletes a key, whether it exists or not; with a revision only if that is still the last one.
+   * @throws {RevisionMismatch} if it is another
+   */
+  async delete(key: string, options: { readonly revision?: number } = {}): Promise<void> {
+    const kv = await this.#kv()
+    const { revision } = options
+    await this.#compareAndSet(key, () =>
+      kv.delete(key, revision === undefined ? {} : { previousSeq: revision }),
+    )
+  }
+
+  /**
+   * The keys that exist, in no particular order; `filter` is a key with wildcards: `room.*` or `user.42.>`.
+   * @throws {BusUnavailable}
+   */
+  async keys(filter = '>'): Promise<string[]> {
+    const keys: string[] = []
+    for await (const key of await (await this.#kv()).keys(filter)) keys.push(key)
+    return keys
   }
 
   /**
    * Calls back with every value there is and with every change from then on, for ever: the watch is made anew
-   * after each reconnect, and keys that went away meanwhile are reported as deleted. Answers how to stop it.
+   * after each reconnect, and keys that went away meanwhile are reported as deleted. Keys that end by the bucket's
+   * `maxAgeMs` are not reported: the server does not tell. Answers how to stop it.
    */
-  watch(changed: (change: Change<T>) => void): () => void {
+  watch(changed: (change: Change<T>) => void, options: WatchOptions = {}): () => void {
     const known = new Set<string>()
     const stopped = new AbortController()
     let current: QueuedIterator<KvWatchEntry> | undefined
@@ -85,7 +120,10 @@ export class Bucket<T> {
     const follow = async (mine: number) => {
       const kv = await this.#kv()
       const absent = new Set(known)
-      const watcher = await kv.watch()
+      let synced = false
+      const { filter = '>' } = options
+      const nothing = (await this.keys(filter)).length === 0
+      const watcher = await kv.watch({ key: filter })
       if (mine !== generation || stopped.signal.aborted) return watcher.stop()
       current = watcher
       const settle = () => {
@@ -94,8 +132,11 @@ export class Bucket<T> {
           changed({ key, value: undefined })
         }
         absent.clear()
+        if (synced) return
+        synced = true
+        options.onSynced?.()
       }
-      if ((await kv.status()).values === 0) settle()
+      if (nothing) settle()
       for await (const entry of watcher) {
         absent.delete(entry.key)
         if (entry.operation === 'PUT') {
@@ -126,6 +167,17 @@ export class Bucket<T> {
     }
   }
 
+  async #compareAndSet<R>(key: string, write: () => Promise<R>): Promise<R> {
+    try {
+      return await write()
+    } catch (error) {
+      if (isWrongLastSequence(error)) {
+        throw new RevisionMismatch(`${this.#definition.name} ${key}`, { cause: error })
+      }
+      throw error
+    }
+  }
+
   #kv(): Promise<KV> {
     const { nats, connected, reconnects } = this.#connection
     if (nats === undefined || !connected) return Promise.reject(new BusUnavailable())
@@ -140,4 +192,9 @@ export class Bucket<T> {
     }
     return this.#opened.kv
   }
+}
+
+/** The two codes by which nats-server says that a subject's last sequence is not the expected one. */
+export function isWrongLastSequence(error: unknown): boolean {
+  return error instanceof JetStreamApiError && (error.code === 10_071 || error.code === 10_164)
 }

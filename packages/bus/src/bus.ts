@@ -8,7 +8,7 @@ import type {
 import { type Msg, NoRespondersError, RequestError } from '@nats-io/transport-node'
 import { Bucket } from './bucket.ts'
 import { type BusLog, type BusOptions, Connection } from './connection.ts'
-import { type Delivery, deliveryOf, type Headers, withHeaders } from './delivery.ts'
+import { type Answer, type Delivery, deliveryOf, type Headers, Reply, withHeaders } from './delivery.ts'
 import { BusUnavailable, NoResponders } from './errors.ts'
 import { Opening, type Subscription } from './opening.ts'
 import { Stream } from './stream.ts'
@@ -110,19 +110,22 @@ export class Bus {
 
   /**
    * Answers the channel's requests. A request that does not match its schema, and a handler that throws, are
-   * answered with `error_code: -1` and the reason.
+   * answered with `error_code: -1` and the reason. A {@link Reply} answers with headers.
    */
   serve<P extends string, Q, A>(
     channel: RequestChannel<P, Q, A>,
     params: Partial<SubjectParams<P>>,
-    handle: (delivery: Delivery<P, Q>) => A | Promise<A>,
+    handle: (delivery: Delivery<P, Q>) => A | Reply<A> | Promise<A | Reply<A>>,
     options: { readonly queue?: string } = {},
   ): Subscription {
     return this.#open(channel.filter(params), options.queue, async (message) => {
       const request = this.#decode(channel, message)
       if (request === undefined) return
       try {
-        this.#respond(message, channel.reply.encode(await handle(request)))
+        const answer = await handle(request)
+        if (answer instanceof Reply) {
+          this.#respond(message, channel.reply.encode(answer.payload), answer.headers)
+        } else this.#respond(message, channel.reply.encode(answer))
       } catch (error) {
         const reason = error instanceof Error ? error.message : String(error)
         this.log.error({ subject: message.subject, reason }, 'a request failed')
@@ -141,13 +144,24 @@ export class Bus {
     payload: Q,
     options: { readonly timeoutMs?: number; readonly headers?: Headers } = {},
   ): Promise<A> {
+    return (await this.requestWithHeaders(channel, params, payload, options)).payload
+  }
+
+  /** As {@link request}, for channels whose answers say something in their headers. */
+  async requestWithHeaders<P extends string, Q, A>(
+    channel: RequestChannel<P, Q, A>,
+    params: SubjectParams<P>,
+    payload: Q,
+    options: { readonly timeoutMs?: number; readonly headers?: Headers } = {},
+  ): Promise<Answer<A>> {
     const subject = channel.subject(params)
     try {
       const reply = await this.#client().request(subject, channel.encode(payload), {
         timeout: options.timeoutMs ?? 2_000,
         ...withHeaders(options.headers),
       })
-      return this.#answer(channel, reply)
+      const { header } = deliveryOf(reply.headers)
+      return { payload: this.#answer(channel, reply), header }
     } catch (error) {
       if (isNoResponders(error)) throw new NoResponders(subject)
       throw error
@@ -228,9 +242,9 @@ export class Bus {
   }
 
   /** Whoever asked may be gone, and so may the connection by now: that harms nobody here. */
-  #respond(message: Msg, payload: Uint8Array | string): void {
+  #respond(message: Msg, payload: Uint8Array | string, headers?: Headers): void {
     try {
-      message.respond(payload)
+      message.respond(payload, withHeaders(headers))
     } catch (error) {
       const reason = error instanceof Error ? error.message : String(error)
       this.log.warn({ subject: message.subject, reason }, 'an answer could not be sent')

@@ -27,3 +27,20 @@ export function deliveryOf(messageHeaders: MsgHdrs | undefined) {
   const publishedAtMs = messageHeaders === undefined ? Number.NaN : Number(header(PUBLISHED_AT))
   return { header, publishedAtMs: Number.isFinite(publishedAtMs) ? publishedAtMs : undefined }
 }
+
+/** An answer with headers of its own, for `serve`. */
+export class Reply<A> {
+  readonly payload: A
+  readonly headers: Headers
+
+  constructor(payload: A, headers: Headers) {
+    this.payload = payload
+    this.headers = headers
+  }
+}
+
+/** An answer as the asker gets it, with its headers. */
+export interface Answer<A> {
+  readonly payload: A
+  header(name: string): string | undefined
+}

@@ -11,3 +11,13 @@ export class NoResponders extends Error {
     super(`nobody serves ${subject}`)
   }
 }
+
+/**
+ * Thrown where a compare-and-set lost: somebody else has written, created or deleted the key (or published to the
+ * stream) since the revision was read. Read again and decide anew.
+ */
+export class RevisionMismatch extends Error {
+  constructor(what: string, options?: ErrorOptions) {
+    super(`${what} was changed by somebody else`, options)
+  }
+}

@@ -2,7 +2,7 @@ import { auctionSettings, type BucketDefinition, json, settingsBucket } from '@c
 import { eventually, NatsServer } from '@carillon/testkit'
 import { afterEach, beforeEach, expect, test } from '@jest/globals'
 import { Type } from 'typebox'
-import { Bus, type Change, LiveSettings } from '../src/index.ts'
+import { Bus, type Change, LiveSettings, RevisionMismatch } from '../src/index.ts'
 
 const things: BucketDefinition<{ size: number }> = {
   name: 'things',
@@ -31,11 +31,34 @@ test('put, get, compare-and-set, create, delete', async () => {
   const revision = await bucket.put('a', { size: 1 })
   expect(await bucket.get('a')).toEqual({ value: { size: 1 }, revision })
   await bucket.update('a', { size: 2 }, revision)
-  await expect(bucket.update('a', { size: 3 }, revision)).rejects.toThrow()
-  await expect(bucket.create('a', { size: 4 })).rejects.toThrow()
+  await expect(bucket.update('a', { size: 3 }, revision)).rejects.toThrow(RevisionMismatch)
+  await expect(bucket.create('a', { size: 4 })).rejects.toThrow(RevisionMismatch)
+  await expect(bucket.delete('a', { revision })).rejects.toThrow(RevisionMismatch)
+  const { revision: last = 0 } = (await bucket.get('a')) ?? {}
+  await bucket.delete('a', { revision: last })
+  expect(await bucket.get('a')).toBeUndefined()
+  await expect(bucket.update('a', { size: 5 }, last)).rejects.toThrow(RevisionMismatch)
+  await bucket.create('a', { size: 6 })
+  await bucket.delete('a')
   await bucket.delete('a')
   expect(await bucket.get('a')).toBeUndefined()
   expect(() => things.value.encode({ size: 0.5 })).toThrow(TypeError)
+})
+
+test('keys and watches by filter', async () => {
+  const bucket = bus.bucket(things)
+  expect(await bucket.keys()).toEqual([])
+  const changes: Change<unknown>[] = []
+  let synced = 0
+  const stop = bucket.watch((change) => changes.push(change), { filter: 'room.*', onSynced: () => synced++ })
+  await eventually(() => synced === 1)
+  for (const key of ['room.1', 'room.2', 'user.1', 'room.1.seat']) await bucket.put(key, { size: 1 })
+  await bucket.delete('room.2')
+  expect((await bucket.keys()).sort()).toEqual(['room.1', 'room.1.seat', 'user.1'])
+  expect(await bucket.keys('room.*')).toEqual(['room.1'])
+  await eventually(() => changes.length === 3)
+  expect(changes.map(({ key }) => key)).toEqual(['room.1', 'room.2', 'room.2'])
+  stop()
 })
 
 test('a watch sees what is there, what changes, and what went away while NATS was gone', async () => {

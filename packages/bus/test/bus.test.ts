@@ -2,7 +2,7 @@ import { binary, defineEvent, defineRequest, json, type StreamDefinition } from 
 import { eventually, NatsServer, publishRaw } from '@carillon/testkit'
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals'
 import { Type } from 'typebox'
-import { Bus, BusUnavailable, NoResponders } from '../src/index.ts'
+import { Bus, BusUnavailable, NoResponders, Reply } from '../src/index.ts'
 
 const stream: StreamDefinition = {
   name: 'THINGS',
@@ -99,6 +99,26 @@ describe('request and serve', () => {
     const one = await connected()
     one.serve(measure, {}, ({ params, payload }) => ({ size: params.id.length + payload.unit.length }))
     expect(await one.request(measure, { id: 'abc' }, { unit: 'mm' })).toEqual({ size: 5 })
+  })
+
+  test('bytes and headers, both ways', async () => {
+    const one = await connected()
+    const echo = defineRequest('echo.{method...}', {
+      summary: '',
+      direction: 'send',
+      payload: binary('application/x-protobuf'),
+      reply: binary('application/x-protobuf'),
+      answers: 'one',
+    })
+    one.serve(echo, {}, ({ params, payload, header }) => {
+      return new Reply(payload, { 'Carillon-Code': `${params.method} ${header('Carillon-User')}` })
+    })
+    const answer = await one.requestWithHeaders(echo, { method: 'v1.user.get' }, Uint8Array.of(0, 255), {
+      headers: { 'Carillon-User': '42' },
+    })
+    expect([...answer.payload]).toEqual([0, 255])
+    expect(answer.header('Carillon-Code')).toBe('v1.user.get 42')
+    expect(answer.header('Other')).toBeUndefined()
   })
 
   test('nobody serves it', async () => {
