@@ -53,6 +53,17 @@ describe('bytes in, typed event out', () => {
     expect(decoded.ok && Buffer.from(decoded.value.bytes).toString()).toBe('{"eid":"e1","x":1}')
   })
 
+  test('what is nested too deep to be printed again is refused, not thrown', () => {
+    const completed = defineEvent('thing.{id}', {
+      summary: '',
+      direction: 'receive',
+      payload: json(Type.Object({ id: Type.Optional(Type.String()) })),
+      refine: ({ id }, payload) => ({ ok: true, value: { id, ...payload } }),
+    })
+    const deep = `{"x":${'['.repeat(50_000)}${']'.repeat(50_000)}}`
+    expect(completed.decode('thing.1', Buffer.from(deep))).toMatchObject({ ok: false })
+  })
+
   test('bytes of another format pass as they are', () => {
     const push = defineEvent('im.push.user.{userId}', {
       summary: 'a push',

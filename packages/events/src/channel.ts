@@ -48,17 +48,24 @@ export class EventChannel<P extends string = string, T = unknown> extends Subjec
     this.#refine = options.refine
   }
 
-  /** Bytes in, typed event out; the reason says what is wrong, for the log and the metric. */
+  /** Bytes in, typed event out; the reason says what is wrong, for the log and the metric. Never throws. */
   decode(subject: string, bytes: Uint8Array): Result<Event<P, T>> {
     const params = this.parse(subject)
     if (params === undefined) return { ok: false, reason: `subject does not match ${this.pattern}` }
     const decoded = this.payload.decode(bytes)
     if (!decoded.ok) return decoded
-    const refined = this.#refine ? this.#refine(params, decoded.value) : decoded
-    if (!refined.ok) return refined
-    const payload = refined.value
-    const raw = payload === decoded.value ? bytes : this.payload.encode(payload)
-    return { ok: true, value: { subject, params, payload, bytes: raw } }
+    if (this.#refine === undefined)
+      return { ok: true, value: { subject, params, payload: decoded.value, bytes } }
+    try {
+      const refined = this.#refine(params, decoded.value)
+      if (!refined.ok) return refined
+      const payload = refined.value
+      const raw = payload === decoded.value ? bytes : this.payload.encode(payload)
+      return { ok: true, value: { subject, params, payload, bytes: raw } }
+    } catch (error) {
+      // What is nested deeper than the stack can be read, but not printed.
+      return { ok: false, reason: error instanceof Error ? error.message : String(error) }
+    }
   }
 
   /** A typed payload as bytes. @throws {TypeError} if it does not match the schema. */

@@ -19,10 +19,14 @@ export { Id } from './schemas.ts'
 export * from './settings.ts'
 export { type BucketDefinition, DAY_MS, HOUR_MS, type StreamDefinition } from './storage.ts'
 export {
+  bucketKey,
   escapeKey,
   escapeToken,
+  KEY_BYTES_MAX,
+  SUBJECT_BYTES_MAX,
   type SubjectParams,
   SubjectPattern,
+  SubjectTooLong,
   unescapeKey,
   unescapeToken,
 } from './subject.ts'

@@ -11,7 +11,10 @@ export interface Payload<T> {
   readonly contentType: string
   /** JSON Schema of the payload, for the published contract. */
   readonly schema: object
+  /** Never throws, whatever the bytes. */
   decode(bytes: Uint8Array): Result<T>
+  /** Checks a value that was decoded elsewhere. */
+  check(value: unknown): Result<T>
   /** @throws {TypeError} if the value does not match the schema: that is our own mistake. */
   encode(value: T): Uint8Array
 }
@@ -27,9 +30,14 @@ export function json<S extends TSchema>(schema: S): Payload<Static<S>> {
     const error = validator.Errors(value)[0]
     return error ? `${error.instancePath || 'payload'} ${error.message}` : 'does not match its schema'
   }
+  const check = (value: unknown): Result<Static<S>> =>
+    validator.Check(value)
+      ? { ok: true, value: value as Static<S> }
+      : { ok: false, reason: complaint(value) }
   return {
     contentType: 'application/json',
     schema,
+    check,
     decode(bytes) {
       let value: unknown
       try {
@@ -37,8 +45,7 @@ export function json<S extends TSchema>(schema: S): Payload<Static<S>> {
       } catch {
         return { ok: false, reason: 'not UTF-8 JSON' }
       }
-      if (!validator.Check(value)) return { ok: false, reason: complaint(value) }
-      return { ok: true, value: value as Static<S> }
+      return check(value)
     },
     encode(value) {
       if (!validator.Check(value)) throw new TypeError(complaint(value))
@@ -53,6 +60,8 @@ export function binary(contentType: string): Payload<Uint8Array> {
     contentType,
     schema: Type.String({ contentMediaType: contentType }),
     decode: (bytes) => ({ ok: true, value: bytes }),
+    check: (value) =>
+      value instanceof Uint8Array ? { ok: true, value } : { ok: false, reason: 'payload must be bytes' },
     encode: (value) => value,
   }
 }

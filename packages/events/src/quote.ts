@@ -3,14 +3,17 @@ import { defineEvent } from './channel.ts'
 import { json, type Result } from './payload.ts'
 import { HOUR_MS, type StreamDefinition } from './storage.ts'
 
-/** The last quote of every market. In memory: a lost one is healed by the next publish. */
+/**
+ * The last quote of every market. On disk: the last word on a market that is suspended may stand for hours, so that
+ * a restart of NATS must not lose it.
+ */
 export const quoteStream: StreamDefinition = {
   name: 'QUOTE',
   summary: 'The last quote of every market',
   subjects: ['quote.chloe.*.*', 'quote.fancy.*.*'],
   messagesPerSubject: 1,
   maxAgeMs: 24 * HOUR_MS,
-  storage: 'memory',
+  storage: 'file',
 }
 
 /** One product of a sport-book market. `status` 1 is open, anything else locked. */

@@ -7,6 +7,7 @@ export interface StreamDefinition {
   readonly subjects: readonly string[]
   readonly messagesPerSubject: number
   readonly maxAgeMs: number
+  /** Memory is lost with every restart of a single server: only for what the next publish makes good. */
   readonly storage: 'file' | 'memory'
 }
 

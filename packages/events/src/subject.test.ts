@@ -1,6 +1,16 @@
 import { describe, expect, test } from '@jest/globals'
 import fc from 'fast-check'
-import { escapeKey, escapeToken, SubjectPattern, unescapeKey, unescapeToken } from './subject.ts'
+import {
+  bucketKey,
+  escapeKey,
+  escapeToken,
+  KEY_BYTES_MAX,
+  SUBJECT_BYTES_MAX,
+  SubjectPattern,
+  SubjectTooLong,
+  unescapeKey,
+  unescapeToken,
+} from './subject.ts'
 
 const bid = new SubjectPattern('auction.{auctionId}.bid')
 const custom = new SubjectPattern('im.custom.{method...}')
@@ -39,6 +49,37 @@ describe('a subject pattern', () => {
 
   test('an empty id is an error', () => {
     expect(() => bid.subject({ auctionId: '' })).toThrow(RangeError)
+  })
+})
+
+describe('length', () => {
+  const market = new SubjectPattern('quote.chloe.{eventId}.{marketId}')
+
+  test('is bounded in bytes, escaped', () => {
+    const most = 'x'.repeat(SUBJECT_BYTES_MAX - 'quote.chloe..m'.length)
+    expect(market.subject({ eventId: most, marketId: 'm' })).toHaveLength(SUBJECT_BYTES_MAX)
+    expect(() => market.subject({ eventId: `${most}x`, marketId: 'm' })).toThrow(SubjectTooLong)
+    expect(() => market.filter({ eventId: `${most}xxx` })).toThrow(SubjectTooLong)
+    // 256 characters each, 4,608 bytes.
+    const ids = { eventId: '測'.repeat(256), marketId: '測'.repeat(256) }
+    expect(() => market.subject(ids)).toThrow(SubjectTooLong)
+    expect([market.fits(ids), market.fits({ eventId: '', marketId: 'm' })]).toEqual([false, false])
+    expect(market.fits({ eventId: most, marketId: 'm' })).toBe(true)
+  })
+
+  test('whatever the ids, a subject is bounded or an error', () => {
+    const id = fc.string({ unit: 'binary', maxLength: 1_024 })
+    fc.assert(
+      fc.property(id, id, (eventId, marketId) => {
+        if (!market.fits({ eventId, marketId })) return
+        expect(Buffer.byteLength(market.subject({ eventId, marketId }))).toBeLessThanOrEqual(SUBJECT_BYTES_MAX)
+      }),
+    )
+  })
+
+  test('of keys too', () => {
+    expect(bucketKey('room', 'a.b')).toBe('room.a=2Eb')
+    expect(() => bucketKey('x'.repeat(KEY_BYTES_MAX), 'y')).toThrow(SubjectTooLong)
   })
 })
 

@@ -11,6 +11,20 @@ type ParamName<N extends string> = N extends `${infer Base}...` ? Base : N
 /** The runtime form of {@link SubjectParams}: parameter name to unescaped value. */
 export type ParamValues = Readonly<Record<string, string>>
 
+/**
+ * What a subject may take. nats-server cuts a connection that sends a longer line than its `max_control_line`
+ * (4,096 bytes by default), and a subject shares that line with JetStream's request prefix, a reply subject and
+ * two sizes. Half of it leaves room for all of them, and for an operator's lower limit.
+ */
+export const SUBJECT_BYTES_MAX = 2_048
+
+/** Ids that are too long for a subject, escaped as they stand in it. */
+export class SubjectTooLong extends RangeError {
+  constructor(pattern: string, bytes: number) {
+    super(`${pattern} has ${bytes} bytes with these ids, and may have ${SUBJECT_BYTES_MAX}`)
+  }
+}
+
 const LONE_SURROGATE = /\p{Surrogate}/gu
 
 /**
@@ -39,6 +53,19 @@ export function escapeKey(id: string): string {
   return escapeToken(id).replace(/[!~'()%]/g, (c) =>
     c === '%' ? '=' : `=${c.charCodeAt(0).toString(16).toUpperCase()}`,
   )
+}
+
+/** Bytes of a bucket's key: it stands in a subject behind the bucket's name. */
+export const KEY_BYTES_MAX = SUBJECT_BYTES_MAX - 256
+
+/**
+ * Ids as a key of a bucket, one token each.
+ * @throws {RangeError} if an id is empty, or all together are longer than {@link KEY_BYTES_MAX}
+ */
+export function bucketKey(...ids: readonly string[]): string {
+  const key = ids.map(escapeKey).join('.')
+  if (key.length > KEY_BYTES_MAX) throw new SubjectTooLong('a key', key.length)
+  return key
 }
 
 /** The id behind a token of a key-value key, or undefined where it is no valid escape sequence. */
@@ -75,14 +102,25 @@ export class SubjectPattern<P extends string> {
     return this.pattern.replaceAll('...}', '}')
   }
 
-  /** The subject of these ids. @throws {RangeError} if an id is empty. */
+  /** The subject of these ids. @throws {RangeError} if an id is empty; {@link SubjectTooLong} */
   subject(params: SubjectParams<P>): string {
     return this.#print(params as ParamValues, (token) => {
       throw new RangeError(`${this.pattern} needs ${token.param}`)
     })
   }
 
-  /** The subscription filter of these ids; a missing one becomes a wildcard. */
+  /** Whether these ids make a subject: none is empty, and they are not too long together. */
+  fits(params: SubjectParams<P>): boolean {
+    try {
+      this.subject(params)
+      return true
+    } catch (error) {
+      if (error instanceof RangeError) return false
+      throw error
+    }
+  }
+
+  /** The subscription filter of these ids; a missing one becomes a wildcard. @throws {SubjectTooLong} */
   filter(params: Partial<SubjectParams<P>> = {}): string {
     return this.#print(params as ParamValues, (token) => (token.rest ? '>' : '*'))
   }
@@ -108,7 +146,7 @@ export class SubjectPattern<P extends string> {
   }
 
   #print(params: ParamValues, missing: (token: Token) => string): string {
-    return this.#tokens
+    const printed = this.#tokens
       .map((token) => {
         if (token.param === undefined) return token.text
         const value = params[token.param]
@@ -116,5 +154,8 @@ export class SubjectPattern<P extends string> {
         return token.rest ? value.split('.').map(escapeToken).join('.') : escapeToken(value)
       })
       .join('.')
+    // Escaped, so that its length is its bytes.
+    if (printed.length > SUBJECT_BYTES_MAX) throw new SubjectTooLong(this.pattern, printed.length)
+    return printed
   }
 }
