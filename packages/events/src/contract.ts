@@ -5,6 +5,14 @@ import { discovery } from './discovery.ts'
 import { quote, quoteStream } from './quote.ts'
 import { auctionSettings, commonSettings, quoteSettings, type Setting, settingsBucket } from './settings.ts'
 import type { BucketDefinition, StreamDefinition } from './storage.ts'
+import {
+  voice,
+  voiceEventsStream,
+  voiceLeases,
+  voiceRooms,
+  voiceUsers,
+  voiceWorkStream,
+} from './voice/index.ts'
 
 /** Everything that is public on NATS, in one place: the published contract is generated from this. */
 export interface Contract {
@@ -16,17 +24,19 @@ export interface Contract {
 
 // A channel of one payload is not assignable to a channel of unknown: its encode takes less.
 const anyChannels = (channels: object) => channels as Readonly<Record<string, EventChannel>>
+const anyBuckets = (...buckets: object[]) => buckets as BucketDefinition<unknown>[]
 const anySettings = (settings: object) => Object.values(settings) as Setting<unknown>[]
 
 export const contract: Contract = {
   domains: {
     auction: anyChannels(auction),
     quote: anyChannels(quote),
+    voice: anyChannels(voice),
     discovery: anyChannels(discovery),
     control: anyChannels(control),
   },
-  streams: [auctionStream, quoteStream],
-  buckets: [settingsBucket],
+  streams: [auctionStream, quoteStream, voiceWorkStream, voiceEventsStream],
+  buckets: anyBuckets(settingsBucket, voiceUsers, voiceRooms, voiceLeases),
   settings: {
     '<service>': anySettings(commonSettings),
     'auction-push': anySettings(auctionSettings),

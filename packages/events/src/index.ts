@@ -30,3 +30,4 @@ export {
   unescapeKey,
   unescapeToken,
 } from './subject.ts'
+export * from './voice/index.ts'

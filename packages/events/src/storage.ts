@@ -5,10 +5,17 @@ export interface StreamDefinition {
   readonly name: string
   readonly summary: string
   readonly subjects: readonly string[]
+  /** -1 for any number. */
   readonly messagesPerSubject: number
   readonly maxAgeMs: number
   /** Memory is lost with every restart of a single server: only for what the next publish makes good. */
   readonly storage: 'file' | 'memory'
+  /** `workqueue`: a message is gone once it is acknowledged. Default: `limits`, it stays until it ages out. */
+  readonly retention?: 'limits' | 'workqueue'
+  /** false: publishers are told nothing, and a request's answer is somebody else's. */
+  readonly acknowledges?: boolean
+  /** How long a second message with the same `Nats-Msg-Id` is recognised; the server's default is two minutes. */
+  readonly duplicatesMs?: number
 }
 
 /** A JetStream key-value bucket as the contract fixes it. */
