@@ -1,4 +1,14 @@
 export { type CloseCode, type GatewayCloseCodes, gatewayCloseCodes } from './close-codes.ts'
 export { binaryFrame, spliceTextFrame, textFrame } from './frame.ts'
+export {
+  decodeProto,
+  encodeError,
+  encodeList,
+  encodeMessagePush,
+  encodeNoticePush,
+  encodePush,
+  im,
+  LIST_ITEM_OVERHEAD_BYTES,
+} from './im.ts'
 export { isObject, type JsonObject, parseJsonObject } from './json-text.ts'
 export { LimitError, ProtocolError } from './protocol-error.ts'

@@ -2,6 +2,7 @@ import { auction, auctionStream } from './auction.ts'
 import type { EventChannel } from './channel.ts'
 import { control } from './control.ts'
 import { discovery } from './discovery.ts'
+import { im } from './im.ts'
 import { quote, quoteStream } from './quote.ts'
 import { auctionSettings, commonSettings, quoteSettings, type Setting, settingsBucket } from './settings.ts'
 import type { BucketDefinition, StreamDefinition } from './storage.ts'
@@ -32,6 +33,7 @@ export const contract: Contract = {
     auction: anyChannels(auction),
     quote: anyChannels(quote),
     voice: anyChannels(voice),
+    im: anyChannels(im),
     discovery: anyChannels(discovery),
     control: anyChannels(control),
   },

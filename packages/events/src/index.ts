@@ -13,6 +13,7 @@ export {
 export { type Contract, contract } from './contract.ts'
 export * from './control.ts'
 export * from './discovery.ts'
+export * from './im.ts'
 export { binary, json, type Payload, type Result } from './payload.ts'
 export * from './quote.ts'
 export { Id } from './schemas.ts'

@@ -1,0 +1,55 @@
+import protobuf from 'protobufjs/minimal.js'
+import { im } from '#im'
+
+/** The IM messages, generated from proto/ by this package's build. */
+export { im }
+
+interface Decoder<T> {
+  decode(reader: protobuf.Reader): T
+}
+
+/**
+ * A message from bytes that anybody may have written, or undefined where they are none. Fields that this version
+ * does not know are kept, in nested messages too, and are written again when the message is encoded.
+ */
+export function decodeProto<T>(type: Decoder<T>, bytes: Uint8Array): T | undefined {
+  const reader = protobuf.Reader.create(bytes)
+  reader.discardUnknown = false
+  try {
+    return type.decode(reader)
+  } catch {
+    return undefined
+  }
+}
+
+const LENGTH_DELIMITED = 2
+
+/** The bytes of a message whose repeated field `field` holds these messages, which are encoded already. */
+export function encodeList(field: number, items: Iterable<Uint8Array>): Uint8Array {
+  const writer = protobuf.Writer.create()
+  for (const item of items) writer.uint32((field << 3) | LENGTH_DELIMITED).bytes(item)
+  return writer.finish()
+}
+
+/** What an item of {@link encodeList} takes beside its own bytes, at most, for fields below 16. */
+export const LIST_ITEM_OVERHEAD_BYTES = 6
+
+/** A PushBody around data that is encoded already. */
+export function encodePush(event: im.PushEvent, data: Uint8Array): Uint8Array {
+  return im.PushBody.encode({ event, data }).finish()
+}
+
+/** Pushes messages: each one an encoded MsgData. */
+export function encodeMessagePush(messages: Iterable<Uint8Array>): Uint8Array {
+  return encodePush(im.PushEvent.PushMsgDataList, encodeList(1, messages))
+}
+
+/** Pushes notices: each one an encoded NoticeData. */
+export function encodeNoticePush(notices: Iterable<Uint8Array>): Uint8Array {
+  return encodePush(im.PushEvent.PushNoticeDataList, encodeList(1, notices))
+}
+
+/** The data of a response whose code is not Success: the reason stands in field 1, whatever the event. */
+export function encodeError(code: im.ResponseBody.Code, reason: string): Uint8Array {
+  return im.ErrorResp.encode({ commonResp: { code, msg: reason } }).finish()
+}
