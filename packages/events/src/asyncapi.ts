@@ -64,7 +64,7 @@ function describeChannel(channel: EventChannel): Json {
     address: channel.address,
     summary: channel.summary,
     ...(channel.params.length > 0 && { parameters }),
-    messages: { message: message(channel.payload, channel.summary) },
+    messages: messagesOf(channel),
     ...(channel.stream && { 'x-stream': channel.stream.name }),
   }
 }
@@ -74,12 +74,23 @@ function describeOperation(id: string, channel: EventChannel): Json {
     action: channel.direction,
     channel: ref(`channels/${id}`),
     summary: channel.summary,
-    messages: [ref(`channels/${id}/messages/message`)],
+    messages: Object.keys(messagesOf(channel)).map((name) => ref(`channels/${id}/messages/${name}`)),
     ...(channel instanceof RequestChannel && {
       reply: { channel: ref(`channels/${id}.reply`), messages: [ref(`channels/${id}.reply/messages/reply`)] },
       'x-answers': channel.answers,
     }),
   }
+}
+
+function messagesOf({ payload, summary, messages }: EventChannel): Json {
+  if (messages === undefined) return { message: message(payload, summary) }
+  const { contentType } = payload
+  return Object.fromEntries(
+    Object.entries(messages).map(([name, { summary, schema }]) => [
+      name,
+      { summary, contentType, payload: plain(schema) },
+    ]),
+  )
 }
 
 function message(payload: Payload<unknown>, summary: string): Json {

@@ -11,6 +11,12 @@ export interface Event<P extends string = string, T = unknown> {
   readonly bytes: Uint8Array
 }
 
+/** One of several kinds of message of a channel, for the published contract. */
+export interface MessageDescription {
+  readonly summary: string
+  readonly schema: object
+}
+
 export interface EventOptions<P extends string, T> {
   readonly summary: string
   readonly payload: Payload<T>
@@ -18,6 +24,8 @@ export interface EventOptions<P extends string, T> {
   readonly direction: 'receive' | 'send'
   /** The stream that keeps these messages. */
   readonly stream?: StreamDefinition
+  /** Where a channel carries several kinds of message, told apart by an id in the subject: each one's schema. */
+  readonly messages?: Readonly<Record<string, MessageDescription>>
   /**
    * Holds payload and subject against each other: answers the payload (completed, if need be) or the reason
    * to drop the message.
@@ -37,6 +45,7 @@ export class EventChannel<P extends string = string, T = unknown> extends Subjec
   readonly payload: Payload<T>
   readonly direction: 'receive' | 'send'
   readonly stream: StreamDefinition | undefined
+  readonly messages: Readonly<Record<string, MessageDescription>> | undefined
   readonly #refine: EventOptions<P, T>['refine']
 
   constructor(pattern: P, options: EventOptions<P, T>) {
@@ -45,6 +54,7 @@ export class EventChannel<P extends string = string, T = unknown> extends Subjec
     this.payload = options.payload
     this.direction = options.direction
     this.stream = options.stream
+    this.messages = options.messages
     this.#refine = options.refine
   }
 

@@ -1,4 +1,5 @@
 import { auction, auctionStream } from './auction.ts'
+import { campus, campusDevicesBucket, campusLiveBucket, campusOutboxStream } from './campus.ts'
 import type { EventChannel } from './channel.ts'
 import { control } from './control.ts'
 import { discovery } from './discovery.ts'
@@ -34,11 +35,19 @@ export const contract: Contract = {
     quote: anyChannels(quote),
     voice: anyChannels(voice),
     im: anyChannels(im),
+    campus: anyChannels(campus),
     discovery: anyChannels(discovery),
     control: anyChannels(control),
   },
-  streams: [auctionStream, quoteStream, voiceWorkStream, voiceEventsStream],
-  buckets: anyBuckets(settingsBucket, voiceUsers, voiceRooms, voiceLeases),
+  streams: [auctionStream, quoteStream, voiceWorkStream, voiceEventsStream, campusOutboxStream],
+  buckets: anyBuckets(
+    settingsBucket,
+    voiceUsers,
+    voiceRooms,
+    voiceLeases,
+    campusDevicesBucket,
+    campusLiveBucket,
+  ),
   settings: {
     '<service>': anySettings(commonSettings),
     'auction-push': anySettings(auctionSettings),

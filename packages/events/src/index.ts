@@ -1,5 +1,7 @@
 export { asyncapi } from './asyncapi.ts'
 export * from './auction.ts'
+export * from './campus.ts'
+export * from './campus-events.ts'
 export {
   agreesWithSubject,
   defineEvent,

@@ -31,9 +31,7 @@ export function json<S extends TSchema>(schema: S): Payload<Static<S>> {
     return error ? `${error.instancePath || 'payload'} ${error.message}` : 'does not match its schema'
   }
   const check = (value: unknown): Result<Static<S>> =>
-    validator.Check(value)
-      ? { ok: true, value: value as Static<S> }
-      : { ok: false, reason: complaint(value) }
+    validator.Check(value) ? { ok: true, value: value as Static<S> } : { ok: false, reason: complaint(value) }
   return {
     contentType: 'application/json',
     schema,

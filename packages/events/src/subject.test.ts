@@ -72,7 +72,9 @@ describe('length', () => {
     fc.assert(
       fc.property(id, id, (eventId, marketId) => {
         if (!market.fits({ eventId, marketId })) return
-        expect(Buffer.byteLength(market.subject({ eventId, marketId }))).toBeLessThanOrEqual(SUBJECT_BYTES_MAX)
+        expect(Buffer.byteLength(market.subject({ eventId, marketId }))).toBeLessThanOrEqual(
+          SUBJECT_BYTES_MAX,
+        )
       }),
     )
   })
