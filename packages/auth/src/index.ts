@@ -1,4 +1,11 @@
 export { type ClaimTimes, registeredTimes, rfc3339Times } from './claim-times.ts'
+export {
+  type DeviceCredentials,
+  hashDeviceKey,
+  parseDeviceSignature,
+  signDevice,
+  verifyDeviceKey,
+} from './device-signature.ts'
 export { signRequest, verifyRequest } from './request-sign.ts'
 export {
   createTokenVerifier,

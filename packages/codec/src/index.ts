@@ -12,3 +12,4 @@ export {
 } from './im.ts'
 export { isObject, type JsonObject, parseJsonObject } from './json-text.ts'
 export { LimitError, ProtocolError } from './protocol-error.ts'
+export { socketIoEvent, socketIoEventWithAck, socketIoPackets } from './socket-io.ts'

@@ -1,0 +1,36 @@
+import { describe, expect, test } from '@jest/globals'
+import fc from 'fast-check'
+import { socketIoEvent, socketIoEventWithAck, socketIoPackets } from './socket-io.ts'
+
+const text = (frame: Buffer) => frame.subarray(2).toString()
+
+describe('an event', () => {
+  test('with a body that is passed on byte for byte', () => {
+    const frame = socketIoEvent('memos_update', Buffer.from('{ "memo_id": 20 }'))
+    expect(frame[0]).toBe(0x81)
+    expect(text(frame)).toBe('42["memos_update",{ "memo_id": 20 }]')
+  })
+
+  test('without a body', () => {
+    expect(text(socketIoEvent('auth:ok'))).toBe('42["auth:ok"]')
+  })
+
+  test('that is to be acknowledged', () => {
+    expect(text(socketIoEventWithAck(17, 'media_stop', Buffer.from('{"stop":true}')))).toBe(
+      '4217["media_stop",{"stop":true}]',
+    )
+  })
+})
+
+test('frames of any length in a row are the packets they were made of', () => {
+  const bodies = fc.array(
+    fc.oneof(fc.string({ unit: 'grapheme' }), fc.constantFrom('x'.repeat(200), 'é'.repeat(40_000))),
+  )
+  fc.assert(
+    fc.property(bodies, (texts) => {
+      const json = texts.map((each) => JSON.stringify(each))
+      const frames = Buffer.concat(json.map((body) => socketIoEvent('e', Buffer.from(body))))
+      expect(socketIoPackets(frames)).toEqual(json.map((body) => `2["e",${body}]`))
+    }),
+  )
+})
