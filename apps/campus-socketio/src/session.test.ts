@@ -81,10 +81,7 @@ describe('authentication', () => {
   const away = (effect: Effect): Outcome | undefined =>
     effect.type === 'verify' ? { type: 'unavailable' } : undefined
   test('without NATS the connection is closed, to come back', () => {
-    expect(run(emptySession, [authentication], away).done).toEqual([
-      'verify',
-      'close 1011',
-    ])
+    expect(run(emptySession, [authentication], away).done).toEqual(['verify', 'close 1011'])
   })
 })
 

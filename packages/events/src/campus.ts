@@ -143,6 +143,7 @@ const body: Payload<object> = {
   contentType: anyObject.contentType,
   schema: anyObject.schema,
   decode: (bytes) => (bytes.length === 0 ? { ok: true, value: FROM_NO_BYTES } : anyObject.decode(bytes)),
+  check: (value) => anyObject.check(value),
   encode: (value) => anyObject.encode(value),
 }
 

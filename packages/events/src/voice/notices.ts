@@ -131,6 +131,13 @@ const validators = Object.fromEntries(
 
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 
+function checkObject(value: unknown): Result<VoiceNotice> {
+  const isObject = typeof value === 'object' && value !== null && !Array.isArray(value)
+  return isObject
+    ? { ok: true, value: value as VoiceNotice }
+    : { ok: false, reason: 'payload must be object' }
+}
+
 /** Any of the eight bodies; which one, the subject says: see {@link refineNotice}. */
 export const noticePayload: Payload<VoiceNotice> = {
   contentType: 'application/json',
@@ -138,15 +145,15 @@ export const noticePayload: Payload<VoiceNotice> = {
   decode(bytes) {
     if (bytes.length > VOICE_NOTICE_BYTES_MAX)
       return { ok: false, reason: `a notice may have ${VOICE_NOTICE_BYTES_MAX} bytes` }
+    let value: unknown
     try {
-      const value: unknown = JSON.parse(utf8.decode(bytes))
-      if (typeof value === 'object' && value !== null && !Array.isArray(value))
-        return { ok: true, value: value as VoiceNotice }
+      value = JSON.parse(utf8.decode(bytes))
     } catch {
       return { ok: false, reason: 'not UTF-8 JSON' }
     }
-    return { ok: false, reason: 'payload must be object' }
+    return checkObject(value)
   },
+  check: checkObject,
   encode: (value) => Buffer.from(JSON.stringify(value)),
 }
 
