@@ -1,4 +1,5 @@
 import { type DestinationStream, type Logger as PinoLogger, pino } from 'pino'
+import { LogDestination, nonBlocking } from './log-destination.ts'
 
 export type Logger = PinoLogger
 
@@ -15,7 +16,7 @@ export function createLogger(
   service: string,
   instanceId: string,
   level: string,
-  destination?: DestinationStream,
+  destination: DestinationStream = standardOutput(service, instanceId),
 ): Logger {
   return pino(
     {
@@ -26,6 +27,15 @@ export function createLogger(
       redact: { paths: SECRETS.flatMap((name) => [name, `*.${name}`, `*.*.${name}`]), censor: '[redacted]' },
       hooks: { streamWrite: (line) => line.replace(TOKEN, '[redacted]') },
     },
-    destination ?? pino.destination(1),
+    destination,
   )
+}
+
+/** Standard output, as a destination that never blocks and never fails. */
+export function standardOutput(service: string, instanceId: string): LogDestination {
+  return new LogDestination(nonBlocking(1), (dropped) => {
+    const time = new Date().toISOString()
+    const msg = 'log lines were dropped: they could not be written'
+    return `${JSON.stringify({ level: 'warn', time, service, instance_id: instanceId, dropped, msg })}\n`
+  })
 }

@@ -8,8 +8,10 @@ import { createAdminServer } from './admin.ts'
 import { type Clock, systemClock } from './clock.ts'
 import type { CommonConfig } from './common-config.ts'
 import { listen } from './listening.ts'
-import { createLogger, type Logger } from './logger.ts'
+import { LogDestination } from './log-destination.ts'
+import { createLogger, type Logger, standardOutput } from './logger.ts'
 import { Metrics } from './metrics.ts'
+import { RateLimitedLog } from './rate-limited-log.ts'
 import { TimingWheel } from './timing-wheel.ts'
 
 /** What tests replace. */
@@ -64,15 +66,27 @@ export class Service {
     this.clock = overrides.clock ?? systemClock
     this.startedAtMs = this.clock.now()
     this.wheel = new TimingWheel(this.clock)
-    this.log = createLogger(name, this.instanceId, config.logLevel, overrides.logDestination)
+    const destination = overrides.logDestination ?? standardOutput(name, this.instanceId)
+    this.log = createLogger(name, this.instanceId, config.logLevel, destination)
     this.metrics = new Metrics(name)
-    this.bus = new Bus({ ...config.nats, name: `${name} ${this.instanceId}`, log: this.log })
+    const busLog = new RateLimitedLog(this.log, () => this.clock.monotonic())
+    this.bus = new Bus({ ...config.nats, name: `${name} ${this.instanceId}`, log: busLog })
     this.settings = new LiveSettings(this.bus, name)
     this.settings.follow(commonSettings.logLevel, config.logLevel as 'info', (level) => {
       this.log.level = level
     })
-    this.#admin = createAdminServer({ metrics: this.metrics, notReady: () => this.#notReady() })
+    this.#admin = createAdminServer({
+      instanceId: this.instanceId,
+      metrics: this.metrics,
+      notReady: () => this.#notReady(),
+    })
     this.#describeBus()
+    this.#describeLog(destination, busLog)
+  }
+
+  /** How long a drain may take, in milliseconds. */
+  get drainLimitMs(): number {
+    return (this.config.drainDelaySeconds + this.config.drainSeconds) * 1_000
   }
 
   get draining(): boolean {
@@ -157,5 +171,17 @@ export class Service {
     bus.onRejected(({ subject }) => rejected.inc({ domain: subject.split('.', 1)[0] ?? '' }))
     metrics.gaugeOf('nats_connected', 'Whether NATS is connected', () => Number(bus.connected))
     metrics.countOf('nats_reconnects_total', 'Reconnects to NATS', () => bus.reconnects)
+  }
+
+  #describeLog(destination: DestinationStream, busLog: RateLimitedLog): void {
+    const { metrics } = this
+    metrics.countOf('log_lines_dropped_total', 'Log lines that could not be written', () =>
+      destination instanceof LogDestination ? destination.dropped : 0,
+    )
+    metrics.countOf(
+      'log_lines_suppressed_total',
+      'Log lines left out because their message came too often',
+      () => busLog.suppressed,
+    )
   }
 }
