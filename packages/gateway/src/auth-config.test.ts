@@ -20,3 +20,9 @@ describe('credentials in production', () => {
     expect(authProblems({ ...production, AUTH_JWKS_URL: 'https://keys' })).toEqual([])
   })
 })
+
+test('the development secret stays on this machine', () => {
+  expect(authProblems({ LISTEN_HOST: '0.0.0.0' })).toEqual([
+    expect.stringContaining('set AUTH_HS256_SECRET or AUTH_JWKS_URL, or ALLOW_DEVELOPMENT_SECRET=true'),
+  ])
+})

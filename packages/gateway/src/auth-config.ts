@@ -1,5 +1,5 @@
 import { DEVELOPMENT_SECRET, type TokenOptions } from '@carillon/auth'
-import { type Environment, env } from '@carillon/service'
+import { type Environment, env, secretProblems } from '@carillon/service'
 import { Type } from 'typebox'
 
 /** Variables of the services that verify JSON Web Tokens. */
@@ -17,14 +17,13 @@ interface AuthValues {
   readonly AUTH_AUDIENCE?: string
 }
 
-/** What is wrong with the credentials in production, where nothing may be left to a default. */
+/** What is wrong with the credentials: nothing may be left to a default where others can reach the service. */
 export function authProblems(environment: Environment): readonly string[] {
-  const { NODE_ENV, AUTH_HS256_SECRET: secret, AUTH_JWKS_URL: jwksUrl } = environment
-  if (NODE_ENV !== 'production') return []
-  if (!secret && !jwksUrl) return ['AUTH_HS256_SECRET or AUTH_JWKS_URL is required in production']
-  if (secret === DEVELOPMENT_SECRET) return ['AUTH_HS256_SECRET is the development secret']
-  if (secret && secret.length < 16) return ['AUTH_HS256_SECRET is shorter than 16 characters']
-  return []
+  return secretProblems(environment, {
+    variable: 'AUTH_HS256_SECRET',
+    developmentSecret: DEVELOPMENT_SECRET,
+    alternatives: ['AUTH_JWKS_URL'],
+  })
 }
 
 /** How tokens are verified; without a secret or a JWKS URL, by the development secret. */

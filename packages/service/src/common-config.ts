@@ -10,7 +10,8 @@ export const commonVariables = {
   NATS_CREDS_FILE: Type.Optional(Type.String()),
   LOG_LEVEL: env.oneOf(['trace', 'debug', 'info', 'warn', 'error', 'fatal'], 'info'),
   REGION: env.text('default'),
-  LISTEN_HOST: env.text('0.0.0.0'),
+  LISTEN_HOST: Type.Optional(env.text()),
+  ADMIN_HOST: Type.Optional(env.text()),
   DRAIN_SECONDS: env.integer(0, 3_600, 25),
   DRAIN_DELAY_SECONDS: env.integer(0, 600, 5),
   TRUST_PROXY: env.boolean(false),
@@ -26,7 +27,9 @@ export interface CommonConfig {
   }
   readonly logLevel: string
   readonly region: string
+  /** The address that clients reach. */
   readonly host: string
+  readonly adminHost: string
   readonly adminPort: number
   /** The variable that changes it, for the error when it is taken. */
   readonly adminPortVariable: string
@@ -36,13 +39,15 @@ export interface CommonConfig {
 }
 
 interface CommonValues {
+  readonly NODE_ENV?: string
   readonly NATS_URL: string
   readonly NATS_USER?: string
   readonly NATS_PASSWORD?: string
   readonly NATS_CREDS_FILE?: string
   readonly LOG_LEVEL: string
   readonly REGION: string
-  readonly LISTEN_HOST: string
+  readonly LISTEN_HOST?: string
+  readonly ADMIN_HOST?: string
   readonly DRAIN_SECONDS: number
   readonly DRAIN_DELAY_SECONDS: number
   readonly TRUST_PROXY: boolean
@@ -53,6 +58,7 @@ export function commonConfig(
   adminPort: number,
   adminPortVariable: string,
 ): CommonConfig {
+  const host = listenHost(values)
   return {
     nats: {
       url: values.NATS_URL,
@@ -62,11 +68,17 @@ export function commonConfig(
     },
     logLevel: values.LOG_LEVEL,
     region: values.REGION,
-    host: values.LISTEN_HOST,
+    host,
+    adminHost: values.ADMIN_HOST ?? host,
     adminPort,
     adminPortVariable,
     drainSeconds: values.DRAIN_SECONDS,
     drainDelaySeconds: values.DRAIN_DELAY_SECONDS,
     trustProxy: values.TRUST_PROXY,
   }
+}
+
+/** All addresses in production; outside of it only this machine's own, unless an address is named. */
+function listenHost({ NODE_ENV, LISTEN_HOST }: { NODE_ENV?: string; LISTEN_HOST?: string }): string {
+  return LISTEN_HOST ?? (NODE_ENV === 'production' ? '0.0.0.0' : '127.0.0.1')
 }

@@ -21,6 +21,10 @@ export async function listen(
     await server.listen({ host, port, backlog: 4_096 })
   } catch (error) {
     const code = (error as NodeJS.ErrnoException).code
+    if (code === 'EADDRNOTAVAIL' || code === 'ENOTFOUND')
+      throw new PortError(
+        `${service}: ${host} is no address of this machine; set LISTEN_HOST or ADMIN_HOST to another one`,
+      )
     const reasons: Record<string, string> = { EADDRINUSE: 'is taken', EACCES: 'needs more rights' }
     const reason = reasons[code ?? '']
     if (reason === undefined) throw error

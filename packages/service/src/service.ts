@@ -117,10 +117,10 @@ export class Service {
   }
 
   async #start(): Promise<void> {
-    const { host, adminPort, adminPortVariable } = this.config
+    const { adminHost, adminPort, adminPortVariable } = this.config
     this.#adminPort = await listen(this.#admin, {
       service: this.name,
-      host,
+      host: adminHost,
       port: adminPort,
       variable: adminPortVariable,
     })

@@ -157,4 +157,14 @@ describe('the end of a process', () => {
     child.disconnect()
     expect(await end()).toBe(0)
   }, 60_000)
+
+  test('an address of another machine is one clear message, and exit code 1', async () => {
+    const { child, end } = await start('quiet', 'pipe', { ADMIN_HOST: '203.0.113.1' })
+    const errors = collect(child.stderr)
+    expect(await end()).toBe(1)
+    await eventually(() => errors.text !== '')
+    expect(errors.text).toBe(
+      'fixture: 203.0.113.1 is no address of this machine; set LISTEN_HOST or ADMIN_HOST to another one\n',
+    )
+  }, 60_000)
 })
