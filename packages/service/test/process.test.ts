@@ -37,6 +37,7 @@ async function start(behaviour: string, stdout: 'pipe' | number = 'pipe', env: N
     },
   })
   processes.push(child)
+  const errors = collect(child.stderr)
   let adminPort = 0
   child.on('message', (message: { adminPort?: number }) => {
     adminPort = message.adminPort ?? adminPort
@@ -45,6 +46,7 @@ async function start(behaviour: string, stdout: 'pipe' | number = 'pipe', env: N
   await eventually(() => adminPort !== 0 || ended(), PATIENCE_MS)
   return {
     child,
+    errors,
     url: `http://127.0.0.1:${adminPort}`,
     async end(signal?: NodeJS.Signals) {
       if (signal) child.kill(signal)
@@ -159,10 +161,8 @@ describe('the end of a process', () => {
   }, 60_000)
 
   test('an address of another machine is one clear message, and exit code 1', async () => {
-    const { child, end } = await start('quiet', 'pipe', { ADMIN_HOST: '203.0.113.1' })
-    const errors = collect(child.stderr)
+    const { errors, end } = await start('quiet', 'pipe', { ADMIN_HOST: '203.0.113.1' })
     expect(await end()).toBe(1)
-    await eventually(() => errors.text !== '')
     expect(errors.text).toBe(
       'fixture: 203.0.113.1 is no address of this machine; set LISTEN_HOST or ADMIN_HOST to another one\n',
     )
