@@ -74,7 +74,7 @@ export function create(config: AuctionConfig, overrides: Overrides = {}) {
       case 'subscribe': {
         const { event, auctionId } = effect.subscription
         topics.subscribe(topicOf(effect.subscription), connection.outbox)
-        return interest.hold(auction[event], { auctionId })
+        return void interest.hold(auction[event], { auctionId })
       }
       case 'unsubscribe': {
         const topic = topicOf(effect.subscription)

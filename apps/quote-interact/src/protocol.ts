@@ -1,5 +1,5 @@
 import { ProtocolError, parseJsonObject, spliceTextFrame, textFrame } from '@carillon/codec'
-import type { MarketKind } from '@carillon/events'
+import { type MarketKind, quote } from '@carillon/events'
 import { kinds, type Market } from './market.ts'
 
 /** The wire of quote-interact, as PROTOCOL.md tells it. */
@@ -48,6 +48,10 @@ function parseTarget(name: string, target: string | undefined): Pick<Market, 'ev
     if (id === '') throw new ProtocolError('commend', `${wanted}: an id is empty`)
     if (id.length > ID_LENGTH_MAX) throw new ProtocolError('commend', `${wanted}: an id is too long`)
     if (/[#@]/.test(id)) throw new ProtocolError('commend', `${wanted}: an id has a # or @ in it`)
+  }
+  // Characters and bytes differ: escaped, one character may take nine bytes of a subject.
+  if (!quote.chloe.fits({ eventId, marketId })) {
+    throw new ProtocolError('commend', `${wanted}: the ids are too long together`)
   }
   return { eventId, marketId }
 }

@@ -114,7 +114,7 @@ export function create(config: QuoteConfig, overrides: Overrides = {}) {
         // What the pacer holds goes to those who follow already; the newcomer gets it as its snapshot.
         pacer.flush(topicOf(effect.market))
         topics.subscribe(topicOf(effect.market), outbox)
-        return interest.hold(quote[kind], { eventId, marketId })
+        return void interest.hold(quote[kind], { eventId, marketId })
       }
       case 'unsubscribe': {
         const topic = topicOf(effect.market)

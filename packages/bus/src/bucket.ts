@@ -1,9 +1,14 @@
-import type { BucketDefinition } from '@carillon/events'
-import { JetStreamApiError } from '@nats-io/jetstream'
-import { type KV, Kvm, type KvWatchEntry } from '@nats-io/kv'
-import type { NatsConnection, QueuedIterator } from '@nats-io/transport-node'
-import { type Connection, delay } from './connection.ts'
-import { BusUnavailable, RevisionMismatch } from './errors.ts'
+import { type BucketDefinition, KEY_BYTES_MAX, type Payload } from '@carillon/events'
+import { jetstream } from '@nats-io/jetstream'
+import { type KV, Kvm } from '@nats-io/kv'
+import type { NatsConnection } from '@nats-io/transport-node'
+import { type Change, type WatchOptions, watch } from './bucket-watch.ts'
+import type { Connection } from './connection.ts'
+import { RevisionMismatch } from './errors.ts'
+import type { Rejections } from './rejections.ts'
+import { sendable } from './requests.ts'
+import { Storage } from './storage.ts'
+import { bucketConfig, isWrongLastSequence } from './stream-config.ts'
 
 export interface Entry<T> {
   readonly value: T
@@ -11,45 +16,59 @@ export interface Entry<T> {
   readonly revision: number
 }
 
-/** What a watcher learns: a value, `undefined` for a deleted key, or the reason why a value was refused. */
-export type Change<T> =
-  | { readonly key: string; readonly value: T | undefined }
-  | { readonly key: string; readonly refused: string }
+const NO_BYTES = new Uint8Array()
 
-export interface WatchOptions {
-  /** A key, or keys with wildcards: `room.*`, `user.42.>`. Default: all. */
-  readonly filter?: string
-  /** Called each time all values there were have been told: at the start, and after each reconnect. */
-  readonly onSynced?: () => void
-}
-
-const WATCH_RETRY_MS = 1_000
-
-/** A key-value bucket that is made on demand. Keys are escaped by the caller. */
+/**
+ * A key-value bucket that is made on demand. Keys are made by `bucketKey`. Reads are answered by the server that
+ * takes the writes, so that they see the last one. Entries end together with the bucket's `maxAgeMs` after their
+ * last write; one entry cannot have a time of its own.
+ */
 export class Bucket<T> {
   readonly #connection: Connection
-  readonly #definition: BucketDefinition<T>
-  #opened:
-    | { readonly nats: NatsConnection; readonly reconnects: number; readonly kv: Promise<KV> }
-    | undefined
+  readonly #name: string
+  readonly #value: Payload<T>
+  readonly #rejections: Rejections
+  readonly #storage: Storage
+  #opened: { readonly nats: NatsConnection; readonly kv: Promise<KV> } | undefined
 
-  constructor(connection: Connection, definition: BucketDefinition<T>) {
+  constructor(connection: Connection, definition: BucketDefinition<T>, rejections: Rejections) {
     this.#connection = connection
-    this.#definition = definition
+    this.#name = definition.name
+    this.#value = definition.value
+    this.#rejections = rejections
+    this.#storage = new Storage(connection, bucketConfig(definition))
+  }
+
+  get storage(): Storage {
+    return this.#storage
+  }
+
+  /** Makes the bucket, or updates it where it differs from its definition. Idempotent. */
+  async ensure(): Promise<void> {
+    await this.#storage.manager()
+  }
+
+  /** Keeps the bucket: made whenever there is a connection, and looked at from then on. */
+  keep(options: { readonly essential?: boolean } = {}): void {
+    this.#storage.keep(options)
   }
 
   /** @throws {BusUnavailable}; {Error} if what is stored does not match the bucket's schema. */
   async get(key: string): Promise<Entry<T> | undefined> {
-    const entry = await (await this.#kv()).get(key)
+    const entry = await this.#use(key, NO_BYTES, (kv) => kv.get(key))
     if (entry === null || entry.operation !== 'PUT') return undefined
-    const decoded = this.#definition.value.decode(entry.value)
-    if (!decoded.ok) throw new Error(`${this.#definition.name} ${key}: ${decoded.reason}`)
+    const decoded = this.#value.decode(entry.value)
+    if (!decoded.ok) {
+      const reason = this.#rejections.add(`$KV.${this.#name}.${key}`, decoded.reason)
+      throw new Error(`${this.#name} ${key}: ${reason}`)
+    }
     return { value: decoded.value, revision: entry.revision }
   }
 
-  /** Writes unconditionally; answers the new revision. */
+  /** Writes unconditionally; answers the new revision. @throws {BusUnavailable} */
   async put(key: string, value: T): Promise<number> {
-    return (await this.#kv()).put(key, this.#definition.value.encode(value))
+    const bytes = this.#value.encode(value)
+    return this.#use(key, bytes, (kv) => kv.put(key, bytes))
   }
 
   /**
@@ -57,8 +76,8 @@ export class Bucket<T> {
    * @throws {RevisionMismatch} if it is another, or if the key was deleted
    */
   async update(key: string, value: T, revision: number): Promise<number> {
-    const kv = await this.#kv()
-    return this.#compareAndSet(key, () => kv.update(key, this.#definition.value.encode(value), revision))
+    const bytes = this.#value.encode(value)
+    return this.#use(key, bytes, (kv) => kv.update(key, bytes, revision))
   }
 
   /**
@@ -66,18 +85,16 @@ export class Bucket<T> {
    * @throws {RevisionMismatch} if it exists
    */
   async create(key: string, value: T): Promise<number> {
-    const kv = await this.#kv()
-    return this.#compareAndSet(key, () => kv.create(key, this.#definition.value.encode(value)))
+    const bytes = this.#value.encode(value)
+    return this.#use(key, bytes, (kv) => kv.create(key, bytes))
   }
 
   /**
    * Deletes a key, whether it exists or not; with a revision only if that is still the last one.
    * @throws {RevisionMismatch} if it is another
    */
-  async delete(key: string, options: { readonly revision?: number } = {}): Promise<void> {
-    const kv = await this.#kv()
-    const { revision } = options
-    await this.#compareAndSet(key, () =>
+  async delete(key: string, { revision }: { readonly revision?: number } = {}): Promise<void> {
+    await this.#use(key, NO_BYTES, (kv) =>
       kv.delete(key, revision === undefined ? {} : { previousSeq: revision }),
     )
   }
@@ -87,114 +104,70 @@ export class Bucket<T> {
    * @throws {BusUnavailable}
    */
   async keys(filter = '>'): Promise<string[]> {
-    const keys: string[] = []
-    for await (const key of await (await this.#kv()).keys(filter)) keys.push(key)
-    return keys
+    return this.#use(filter, NO_BYTES, async (kv) => {
+      const keys: string[] = []
+      for await (const key of await kv.keys(filter)) keys.push(key)
+      return keys
+    })
   }
 
   /**
-   * Calls back with every value there is and with every change from then on, for ever: the watch is made anew
-   * after each reconnect, and keys that went away meanwhile are reported as deleted. Keys that end by the bucket's
-   * `maxAgeMs` are not reported: the server does not tell. Answers how to stop it.
+   * Calls back with every value there is and with every change from then on, for ever: the watch is made anew after
+   * each reconnect and when the bucket was made again, and keys that went away meanwhile are reported as deleted.
+   * What is known already is told again then. Keys that end by the bucket's `maxAgeMs` are not reported: the server
+   * does not tell. Answers how to stop it.
    */
   watch(changed: (change: Change<T>) => void, options: WatchOptions = {}): () => void {
-    const known = new Set<string>()
-    const stopped = new AbortController()
-    let current: QueuedIterator<KvWatchEntry> | undefined
-    let generation = 0
-
-    const run = async (mine: number) => {
-      while (mine === generation && !stopped.signal.aborted) {
-        try {
-          await follow(mine)
-        } catch (error) {
-          this.#connection.log.warn(
-            { bucket: this.#definition.name, reason: error instanceof Error ? error.message : String(error) },
-            'watching a bucket failed, trying again',
-          )
-        }
-        await delay(WATCH_RETRY_MS, stopped.signal)
-      }
-    }
-
-    const follow = async (mine: number) => {
-      const kv = await this.#kv()
-      const absent = new Set(known)
-      let synced = false
-      const { filter = '>' } = options
-      const nothing = (await this.keys(filter)).length === 0
-      const watcher = await kv.watch({ key: filter })
-      if (mine !== generation || stopped.signal.aborted) return watcher.stop()
-      current = watcher
-      const settle = () => {
-        for (const key of absent) {
-          known.delete(key)
-          changed({ key, value: undefined })
-        }
-        absent.clear()
-        if (synced) return
-        synced = true
-        options.onSynced?.()
-      }
-      if (nothing) settle()
-      for await (const entry of watcher) {
-        absent.delete(entry.key)
-        if (entry.operation === 'PUT') {
-          known.add(entry.key)
-          const decoded = this.#definition.value.decode(entry.value)
-          changed(
-            decoded.ok
-              ? { key: entry.key, value: decoded.value }
-              : { key: entry.key, refused: decoded.reason },
-          )
-        } else {
-          known.delete(entry.key)
-          changed({ key: entry.key, value: undefined })
-        }
-        if (entry.delta === 0) settle()
-      }
-    }
-
-    const forget = this.#connection.onChange((connected) => {
-      generation += 1
-      current?.stop()
-      if (connected) void run(generation)
+    return watch({
+      ...{ connection: this.#connection, storage: this.#storage, rejections: this.#rejections },
+      ...{ bucket: this.#name, value: this.#value, changed },
+      ...options,
     })
-    return () => {
-      stopped.abort()
-      forget()
-      current?.stop()
-    }
   }
 
-  async #compareAndSet<R>(key: string, write: () => Promise<R>): Promise<R> {
-    try {
-      return await write()
-    } catch (error) {
-      if (isWrongLastSequence(error)) {
-        throw new RevisionMismatch(`${this.#definition.name} ${key}`, { cause: error })
+  /**
+   * Takes the traces of keys that were deleted out of the storage, which keeps one for each otherwise. Those that
+   * are younger stay, for watchers that are away.
+   */
+  async purgeDeleted(olderThanMs: number): Promise<void> {
+    const deleted: { readonly key: string; readonly revision: number }[] = []
+    await this.#use('', NO_BYTES, async (kv) => {
+      for await (const { key, revision, operation, created } of await kv.history()) {
+        // The server's wall time against ours: the age is given in hours rather than in seconds.
+        if (operation !== 'PUT' && Date.now() - created.getTime() >= olderThanMs)
+          deleted.push({ key, revision })
       }
-      throw error
+    })
+    const { name } = this.#storage
+    for (const { key, revision } of deleted) {
+      // Up to the trace itself: what was written since stays.
+      const purge = { filter: `$KV.${this.#name}.${key}`, seq: revision + 1 }
+      await this.#storage.use(({ streams }) => streams.purge(name, purge))
     }
   }
 
-  #kv(): Promise<KV> {
-    const { nats, connected, reconnects } = this.#connection
-    if (nats === undefined || !connected) return Promise.reject(new BusUnavailable())
-    if (this.#opened?.nats !== nats || this.#opened.reconnects !== reconnects) {
-      const { name, storage, maxAgeMs } = this.#definition
-      const kv = new Kvm(nats).create(name, { history: 1, storage: storage as never, ttl: maxAgeMs })
-      const opened = { nats, reconnects, kv }
+  async #use<R>(key: string, bytes: Uint8Array, operation: (kv: KV) => Promise<R>): Promise<R> {
+    if (key.length > KEY_BYTES_MAX) throw new RangeError(`${this.#name}: a key of ${key.length} bytes`)
+    sendable(this.#connection, `${this.#name} ${key}`, bytes)
+    try {
+      return await this.#storage.use(async (_manager, nats) => operation(await this.#kv(nats)))
+    } catch (error) {
+      if (!isWrongLastSequence(error)) throw error
+      throw new RevisionMismatch(`${this.#name} ${key}`, { cause: error })
+    }
+  }
+
+  #kv(nats: NatsConnection): Promise<KV> {
+    if (this.#opened?.nats !== nats) {
+      const opened = {
+        nats,
+        kv: new Kvm(jetstream(nats, { checkAPI: false })).open(this.#name, { allow_direct: false }),
+      }
       this.#opened = opened
-      kv.catch(() => {
+      opened.kv.catch(() => {
         if (this.#opened === opened) this.#opened = undefined
       })
     }
     return this.#opened.kv
   }
-}
-
-/** The two codes by which nats-server says that a subject's last sequence is not the expected one. */
-export function isWrongLastSequence(error: unknown): boolean {
-  return error instanceof JetStreamApiError && (error.code === 10_071 || error.code === 10_164)
 }

@@ -5,17 +5,25 @@ import type {
   StreamDefinition,
   SubjectParams,
 } from '@carillon/events'
-import { type Msg, NoRespondersError, RequestError } from '@nats-io/transport-node'
+import type { Msg } from '@nats-io/transport-node'
 import { Bucket } from './bucket.ts'
 import { type BusLog, type BusOptions, Connection } from './connection.ts'
 import { type Answer, type Delivery, deliveryOf, type Headers, Reply, withHeaders } from './delivery.ts'
-import { BusUnavailable, NoResponders } from './errors.ts'
-import { Opening, type Subscription } from './opening.ts'
-import { Stream } from './stream.ts'
+import { BusUnavailable, reasonOf } from './errors.ts'
+import { type RejectedPayload, Rejections } from './rejections.ts'
+import { type RequestOptions, Requests, sendable } from './requests.ts'
+import { type StoreOptions, Stream } from './stream.ts'
+import { type Subscription, Subscriptions } from './subscriptions.ts'
 
-export interface RejectedPayload {
-  readonly subject: string
-  readonly reason: string
+const REPLY_BYTES_MAX = 3_000
+
+/** A stream or bucket that is kept. */
+export interface StorageState {
+  readonly name: string
+  /** Whether this process is not ready without it. */
+  readonly essential: boolean
+  /** Why it is not available, or undefined. */
+  readonly problem: string | undefined
 }
 
 /** What a message is answered with when its payload is refused. */
@@ -27,12 +35,17 @@ const refusal = (reason: string) => JSON.stringify({ error_code: -1, error_reaso
  */
 export class Bus {
   readonly #connection: Connection
-  readonly #waiting = new Set<Opening>()
-  readonly #rejectionListeners = new Set<(rejected: RejectedPayload) => void>()
+  readonly #subscriptions: Subscriptions
+  readonly #requests: Requests
+  readonly #rejections: Rejections
+  readonly #streams = new Map<StreamDefinition, Stream>()
+  readonly #buckets = new Map<object, Bucket<unknown>>()
 
   constructor(options: BusOptions) {
     this.#connection = new Connection(options)
-    this.#connection.onChange(() => this.#openWaiting())
+    this.#subscriptions = new Subscriptions(this.#connection)
+    this.#requests = new Requests(this.#connection)
+    this.#rejections = new Rejections(this.#connection.log)
   }
 
   get connected(): boolean {
@@ -41,6 +54,14 @@ export class Bus {
 
   get reconnects(): number {
     return this.#connection.reconnects
+  }
+
+  /** Streams and buckets that are kept, with what is wrong with them, if something is. */
+  get storage(): readonly StorageState[] {
+    return [...this.#streams.values(), ...this.#buckets.values()]
+      .map(({ storage }) => storage)
+      .filter(({ kept }) => kept)
+      .map(({ name, essential, problem }) => ({ name, essential, problem }))
   }
 
   get log(): BusLog {
@@ -61,40 +82,50 @@ export class Bus {
     return this.#connection.onChange(listener)
   }
 
-  /** Calls back for every payload that was refused. The bus has logged it by then. */
+  /** Calls back for every payload that was refused, stored ones included. The bus has logged it by then. */
   onRejected(listener: (rejected: RejectedPayload) => void): void {
-    this.#rejectionListeners.add(listener)
+    this.#rejections.onRejected(listener)
   }
 
-  /** @throws {BusUnavailable} without a connection; {TypeError} if the payload does not match its schema. */
+  /** Counts and logs a payload that was refused elsewhere; answers the reason, cut to what may be quoted. */
+  reject(subject: string, reason: string): string {
+    return this.#rejections.add(subject, reason)
+  }
+
+  /**
+   * @throws {BusUnavailable} without a connection; {PayloadTooLarge}; {TypeError} if the payload does not match its
+   * schema; {RangeError} if an id is empty or too long
+   */
   publish<P extends string, T>(
     channel: EventChannel<P, T>,
     params: SubjectParams<P>,
     payload: T,
     options: { readonly headers?: Headers } = {},
   ): void {
-    this.#client().publish(channel.subject(params), channel.encode(payload), withHeaders(options.headers))
+    const subject = channel.subject(params)
+    const bytes = channel.encode(payload)
+    sendable(this.#connection, subject, bytes).publish(subject, bytes, withHeaders(options.headers))
   }
 
-  /** Publishes and waits until the channel's stream has stored it; answers its sequence number there. */
+  /**
+   * Publishes and waits until the channel's stream has stored it; answers its sequence number there.
+   * @throws {RevisionMismatch} if an expected sequence is not the last one; else as {@link publish}
+   */
   async publishStored<P extends string, T>(
     channel: EventChannel<P, T>,
     params: SubjectParams<P>,
     payload: T,
-    options: { readonly headers?: Headers } = {},
+    options: StoreOptions = {},
   ): Promise<number> {
+    const subject = channel.subject(params)
     const bytes = channel.encode(payload)
-    return Stream.publish(
-      this.#client(),
-      channel.subject(params),
-      bytes,
-      withHeaders(options.headers).headers,
-    )
+    const publish = () => Stream.publish(this.#connection, subject, bytes, options)
+    return channel.stream === undefined ? publish() : this.stream(channel.stream).storage.use(publish)
   }
 
   /**
    * Delivers every valid message on the channel's subjects; a missing id means any. What does not match the
-   * schema is dropped, counted and logged.
+   * schema is dropped, counted and logged. Members of one queue share the messages: each goes to one of them.
    */
   subscribe<P extends string, T>(
     channel: EventChannel<P, T>,
@@ -102,7 +133,7 @@ export class Bus {
     handle: (delivery: Delivery<P, T>) => void,
     options: { readonly queue?: string } = {},
   ): Subscription {
-    return this.#open(channel.filter(params), options.queue, (message) => {
+    return this.#subscriptions.open(channel.filter(params), options.queue, (message) => {
       const event = this.#decode(channel, message)
       if (event) handle(event)
     })
@@ -118,7 +149,7 @@ export class Bus {
     handle: (delivery: Delivery<P, Q>) => A | Reply<A> | Promise<A | Reply<A>>,
     options: { readonly queue?: string } = {},
   ): Subscription {
-    return this.#open(channel.filter(params), options.queue, async (message) => {
+    return this.#subscriptions.open(channel.filter(params), options.queue, async (message) => {
       const request = this.#decode(channel, message)
       if (request === undefined) return
       try {
@@ -127,157 +158,108 @@ export class Bus {
           this.#respond(message, channel.reply.encode(answer.payload), answer.headers)
         } else this.#respond(message, channel.reply.encode(answer))
       } catch (error) {
-        const reason = error instanceof Error ? error.message : String(error)
-        this.log.error({ subject: message.subject, reason }, 'a request failed')
+        this.log.error({ subject: message.subject, reason: reasonOf(error) }, 'a request failed')
         this.#respond(message, refusal('internal error'))
       }
     })
   }
 
   /**
-   * One answer. @throws {NoResponders} if nobody serves it, {BusUnavailable} without a connection, an Error
-   * when the answer does not come in time or is not understood.
+   * One answer. @throws {NoResponders} at once if nobody serves it, {RequestTimeout} when the answer does not come
+   * in time, {BusUnavailable} without a connection, an Error when the answer is not understood; else as
+   * {@link publish}.
    */
   async request<P extends string, Q, A>(
     channel: RequestChannel<P, Q, A>,
     params: SubjectParams<P>,
     payload: Q,
-    options: { readonly timeoutMs?: number; readonly headers?: Headers } = {},
+    options: RequestOptions = {},
   ): Promise<A> {
-    return (await this.requestWithHeaders(channel, params, payload, options)).payload
+    return (await this.#requests.one(channel, params, payload, options)).payload
   }
 
   /** As {@link request}, for channels whose answers say something in their headers. */
-  async requestWithHeaders<P extends string, Q, A>(
+  requestWithHeaders<P extends string, Q, A>(
     channel: RequestChannel<P, Q, A>,
     params: SubjectParams<P>,
     payload: Q,
-    options: { readonly timeoutMs?: number; readonly headers?: Headers } = {},
+    options: RequestOptions = {},
   ): Promise<Answer<A>> {
-    const subject = channel.subject(params)
-    try {
-      const reply = await this.#client().request(subject, channel.encode(payload), {
-        timeout: options.timeoutMs ?? 2_000,
-        ...withHeaders(options.headers),
-      })
-      const { header } = deliveryOf(reply.headers)
-      return { payload: this.#answer(channel, reply), header }
-    } catch (error) {
-      if (isNoResponders(error)) throw new NoResponders(subject)
-      throw error
-    }
+    return this.#requests.one(channel, params, payload, options)
   }
 
   /** The answers of every instance that answers within the time, which is always waited for in full. */
-  async requestMany<P extends string, Q, A>(
+  requestMany<P extends string, Q, A>(
     channel: RequestChannel<P, Q, A>,
     params: SubjectParams<P>,
     payload: Q,
     options: { readonly waitMs?: number } = {},
   ): Promise<A[]> {
-    const answers: A[] = []
-    const replies = await this.#client().requestMany(channel.subject(params), channel.encode(payload), {
-      strategy: 'timer',
-      maxWait: options.waitMs ?? 500,
-    })
-    try {
-      for await (const reply of replies) answers.push(this.#answer(channel, reply))
-    } catch (error) {
-      if (!isNoResponders(error)) throw error
-    }
-    return answers
+    return this.#requests.many(channel, params, payload, options.waitMs ?? 500)
   }
 
   /** A stream as the contract defines it, made or brought up to date at first use. */
   stream(definition: StreamDefinition): Stream {
-    return new Stream(this.#connection, definition)
+    let stream = this.#streams.get(definition)
+    if (stream === undefined) {
+      stream = new Stream(this.#connection, definition, this.#rejections)
+      this.#streams.set(definition, stream)
+    }
+    return stream
   }
 
-  /** Sees to it that a stream exists whenever there is a connection. */
-  keepStream(definition: StreamDefinition): void {
+  /** Sees to it that a stream exists whenever there is a connection; without it this process is not ready. */
+  keepStream(definition: StreamDefinition): Stream {
     const stream = this.stream(definition)
-    this.onChange((connected) => {
-      if (!connected) return
-      stream.ensure().catch((error: Error) => {
-        this.log.warn(
-          { stream: definition.name, reason: error.message },
-          'a stream could not be made or updated',
-        )
-      })
-    })
+    stream.keep({ essential: true })
+    return stream
   }
 
   /** A key-value bucket as the contract defines it, made or brought up to date at first use. */
   bucket<T>(definition: BucketDefinition<T>): Bucket<T> {
-    return new Bucket(this.#connection, definition)
+    let bucket = this.#buckets.get(definition)
+    if (bucket === undefined) {
+      bucket = new Bucket(this.#connection, definition, this.#rejections) as Bucket<unknown>
+      this.#buckets.set(definition, bucket)
+    }
+    return bucket as Bucket<T>
+  }
+
+  /** Sees to it that a bucket exists whenever there is a connection; without it this process is not ready. */
+  keepBucket<T>(definition: BucketDefinition<T>): Bucket<T> {
+    const bucket = this.bucket(definition)
+    bucket.keep({ essential: true })
+    return bucket
   }
 
   /** Round-trip to the server in milliseconds; also says that everything sent before has arrived there. */
   async roundTrip(): Promise<number> {
+    const { nats } = this.#connection
+    if (nats === undefined) throw new BusUnavailable()
     const before = performance.now()
-    await this.#client().flush()
+    const broken = nats.closed().then(() => {
+      throw new BusUnavailable()
+    })
+    await Promise.race([nats.flush(), broken])
     return performance.now() - before
-  }
-
-  #client() {
-    const { nats, connected } = this.#connection
-    // The client would queue without bound while it is away.
-    if (nats === undefined || !connected) throw new BusUnavailable()
-    return nats
   }
 
   #decode<P extends string, T>(channel: EventChannel<P, T>, message: Msg): Delivery<P, T> | undefined {
     const decoded = channel.decode(message.subject, message.data)
     if (decoded.ok) return { ...decoded.value, ...deliveryOf(message.headers) }
-    this.#rejected({ subject: message.subject, reason: decoded.reason })
-    this.#respond(message, refusal(decoded.reason))
+    this.#respond(message, refusal(this.#rejections.add(message.subject, decoded.reason)))
     return undefined
-  }
-
-  #answer<P extends string, Q, A>(channel: RequestChannel<P, Q, A>, reply: Msg): A {
-    const decoded = channel.reply.decode(reply.data)
-    if (!decoded.ok)
-      throw new Error(`the answer to ${channel.pattern} is not understood: ${reply.string().slice(0, 200)}`)
-    return decoded.value
   }
 
   /** Whoever asked may be gone, and so may the connection by now: that harms nobody here. */
   #respond(message: Msg, payload: Uint8Array | string, headers?: Headers): void {
     try {
+      // A longer one, with the sizes of our answer behind it, could be more than the server takes of one line.
+      if ((message.reply?.length ?? 0) > REPLY_BYTES_MAX)
+        throw new RangeError('the reply subject is too long')
       message.respond(payload, withHeaders(headers))
     } catch (error) {
-      const reason = error instanceof Error ? error.message : String(error)
-      this.log.warn({ subject: message.subject, reason }, 'an answer could not be sent')
+      this.log.warn({ subject: message.subject, reason: reasonOf(error) }, 'an answer could not be sent')
     }
   }
-
-  #rejected(rejected: RejectedPayload): void {
-    this.log.warn(rejected, 'a payload was refused')
-    for (const listener of this.#rejectionListeners) listener(rejected)
-  }
-
-  #open(subject: string, queue: string | undefined, handle: (message: Msg) => void): Subscription {
-    const opening = new Opening(subject, queue, handle)
-    this.#waiting.add(opening)
-    this.#openWaiting()
-    return {
-      unsubscribe: () => {
-        this.#waiting.delete(opening)
-        opening.unsubscribe()
-      },
-    }
-  }
-
-  #openWaiting(): void {
-    const { nats } = this.#connection
-    if (nats === undefined || nats.isClosed()) return
-    for (const opening of this.#waiting) {
-      opening.open((subject, options) => nats.subscribe(subject, options))
-    }
-    this.#waiting.clear()
-  }
-}
-
-function isNoResponders(error: unknown): boolean {
-  return error instanceof NoRespondersError || (error instanceof RequestError && error.isNoResponders())
 }

@@ -5,6 +5,8 @@ import {
   credsAuthenticator,
   type NatsConnection,
 } from '@nats-io/transport-node'
+import { delay } from './delay.ts'
+import { LinkMonitor } from './link-monitor.ts'
 
 export interface BusOptions {
   /** One or more `nats://host:port`, separated by commas. */
@@ -14,6 +16,8 @@ export interface BusOptions {
   readonly user?: string
   readonly password?: string
   readonly credsFile?: string
+  /** How many servers keep each stream and bucket; 1 unless the cluster has more. */
+  readonly replicas?: number
   readonly log?: BusLog
 }
 
@@ -26,25 +30,33 @@ export interface BusLog {
 
 const silent: BusLog = { info() {}, warn() {}, error() {} }
 
-/** Reconnects are spread over this window, so that a fleet does not come back in one instant. */
-const RECONNECT_MIN_MS = 200
-const RECONNECT_MAX_MS = 1_200
+/** The first reconnect is spread a little, so that a fleet does not come back in one instant; later ones more. */
+const FIRST_RETRY_MAX_MS = 250
+const RETRY_MIN_MS = 200
+const RETRY_MAX_MS = 1_200
+/** One server that accepts a connection and says nothing is left for the next. */
+const CONNECT_TIMEOUT_MS = 2_000
+/** Addresses that a cluster has told of itself, beside the configured ones. */
+const DISCOVERED_MAX = 32
 
 type Listener = (connected: boolean) => void
 
 /**
- * One NATS connection that never gives up: NATS may be absent at the start, and may come and go.
- * Only this package sees the client behind it.
+ * One NATS connection that never gives up: NATS may be absent at the start, and may come and go. Only this package
+ * sees the client behind it. The client's own reconnecting is not used: it reckons by wall time, so that a clock
+ * set back keeps it away, and it waits for ever to flush a link that is dead. Every connection is a fresh one;
+ * {@link Subscriptions} opens what was subscribed to on each.
  */
 export class Connection {
   readonly log: BusLog
   readonly #options: BusOptions
   readonly #listeners = new Set<Listener>()
   readonly #stopped = new AbortController()
+  readonly #discovered = new Set<string>()
   #nats: NatsConnection | undefined
-  #connected = false
-  #reconnects = 0
-  #starting: Promise<void> | undefined
+  #lastServer: string | undefined
+  #connects = 0
+  #running: Promise<void> | undefined
 
   constructor(options: BusOptions) {
     this.#options = options
@@ -52,115 +64,138 @@ export class Connection {
   }
 
   get connected(): boolean {
-    return this.#connected
+    return this.#nats !== undefined
   }
 
+  /** How often a connection was lost and made again. */
   get reconnects(): number {
-    return this.#reconnects
+    return Math.max(0, this.#connects - 1)
   }
 
-  /** The client, once the first connection has been made. */
+  /** The client, while it is connected. Another one after each reconnect. */
   get nats(): NatsConnection | undefined {
-    return this.#nats
+    return this.#nats?.isClosed() ? undefined : this.#nats
+  }
+
+  get replicas(): number {
+    return this.#options.replicas ?? 1
+  }
+
+  get stopped(): AbortSignal {
+    return this.#stopped.signal
   }
 
   /** Starts connecting in the background; answers at once. */
   start(): void {
-    this.#starting ??= this.#connectForEver()
+    this.#running ??= this.#run()
   }
 
   /** Calls back at every change, and at once if the connection already stands. Answers how to stop that. */
   onChange(listener: Listener): () => void {
     this.#listeners.add(listener)
-    if (this.#connected) listener(true)
+    if (this.connected) listener(true)
     return () => this.#listeners.delete(listener)
   }
 
   /** Delivers what is under way, then closes; a server that does not answer is not waited for. */
   async stop(timeoutMs = 2_000): Promise<void> {
-    this.#stopped.abort()
-    await this.#starting
     const nats = this.#nats
-    if (nats === undefined || nats.isClosed()) return
-    const drained = this.#connected ? nats.drain() : nats.close()
-    await Promise.race([drained.catch(() => {}), delay(timeoutMs)])
-    if (!nats.isClosed()) await nats.close().catch(() => {})
+    this.#stopped.abort()
+    if (nats !== undefined && !nats.isClosed()) {
+      await Promise.race([nats.drain().catch(() => {}), delay(timeoutMs)])
+      if (!nats.isClosed()) await nats.close().catch(() => {})
+    }
+    await this.#running
   }
 
-  async #connectForEver(): Promise<void> {
+  async #run(): Promise<void> {
+    while (!this.#stopped.signal.aborted) {
+      const nats = await this.#connect()
+      if (nats === undefined) return
+      if (this.#stopped.signal.aborted) return void (await nats.close().catch(() => {}))
+      await this.#use(nats)
+      await delay(Math.random() * FIRST_RETRY_MAX_MS, this.#stopped.signal)
+    }
+  }
+
+  /** A connected client, or undefined once stopped. */
+  async #connect(): Promise<NatsConnection | undefined> {
     let complaint = ''
     while (!this.#stopped.signal.aborted) {
       try {
-        this.#nats = await connect(this.#clientOptions())
-        if (this.#stopped.signal.aborted) return
-        this.#watch(this.#nats)
-        this.#changed(true)
-        return
+        return await connect(this.#clientOptions())
       } catch (error) {
         const reason = error instanceof Error ? error.message : String(error)
         if (reason !== complaint) this.log.warn({ reason }, 'NATS is not reachable, trying on')
         complaint = reason
-        await delay(jitter(), this.#stopped.signal)
+        await delay(RETRY_MIN_MS + Math.random() * (RETRY_MAX_MS - RETRY_MIN_MS), this.#stopped.signal)
       }
+    }
+    return undefined
+  }
+
+  /** Tells the listeners of a client, and returns when it has closed. */
+  async #use(nats: NatsConnection): Promise<void> {
+    this.#connects += 1
+    this.#lastServer = nats.getServer()
+    const monitor = new LinkMonitor(nats, () => {
+      this.log.warn({ server: nats.getServer() }, 'NATS has fallen silent, connecting afresh')
+      void nats.close().catch(() => {})
+    })
+    void this.#logErrors(nats)
+    this.#nats = nats
+    this.#changed(true)
+    await nats.closed()
+    monitor.stop()
+    this.#remember(nats.info?.connect_urls ?? [])
+    this.#nats = undefined
+    this.#changed(false)
+  }
+
+  async #logErrors(nats: NatsConnection): Promise<void> {
+    for await (const status of nats.status()) {
+      if (status.type === 'error') this.log.error({ reason: status.error.message }, 'NATS refused')
     }
   }
 
   #clientOptions(): ConnectionOptions {
-    const { url, name, user, password, credsFile } = this.#options
+    const { name, user, password, credsFile } = this.#options
     return {
-      servers: url.split(',').map((server) => server.trim()),
+      servers: this.#servers(),
+      noRandomize: true,
       name,
       ...(user !== undefined && { user }),
       ...(password !== undefined && { pass: password }),
+      // Read each time: credentials may be rotated.
       ...(credsFile !== undefined && { authenticator: credsAuthenticator(readFileSync(credsFile)) }),
-      timeout: 2_000,
-      maxReconnectAttempts: -1,
-      reconnectDelayHandler: jitter,
-      // Credentials may be rotated while we are away: keep trying.
-      ignoreAuthErrorAbort: true,
-      pingInterval: 10_000,
-      maxPingOut: 2,
+      timeout: CONNECT_TIMEOUT_MS,
+      reconnect: false,
+      // For a link on which much arrives and nothing is answered; silence is the monitor's to notice.
+      pingInterval: 20_000,
+      maxPingOut: 3,
       noAsyncTraces: true,
     }
   }
 
-  #watch(nats: NatsConnection): void {
-    const follow = async () => {
-      for await (const status of nats.status()) {
-        if (status.type === 'disconnect') this.#changed(false)
-        else if (status.type === 'reconnect') {
-          this.#reconnects += 1
-          this.#changed(true)
-        } else if (status.type === 'error') this.log.error({ reason: status.error.message }, 'NATS refused')
-      }
-    }
-    void follow()
-    void nats.closed().then(() => this.#changed(false))
+  /** All known servers in random order, the one that was lost last at the end. */
+  #servers(): string[] {
+    const configured = this.#options.url.split(',').map((server) => server.trim())
+    const addresses = new Set(configured.map((server) => server.replace(/^\w+:\/\//, '')))
+    const others = [...this.#discovered].filter((server) => !addresses.has(server))
+    return [...configured, ...others]
+      .map((server) => ({ server, order: server.endsWith(this.#lastServer ?? '\n') ? 1 : Math.random() }))
+      .sort((a, b) => a.order - b.order)
+      .map(({ server }) => server)
+  }
+
+  #remember(addresses: readonly string[]): void {
+    if (addresses.length === 0) return
+    this.#discovered.clear()
+    for (const address of addresses.slice(0, DISCOVERED_MAX)) this.#discovered.add(address)
   }
 
   #changed(connected: boolean): void {
-    if (this.#connected === connected) return
-    this.#connected = connected
     this.log.info({ connected }, connected ? 'NATS connected' : 'NATS connection lost')
     for (const listener of this.#listeners) listener(connected)
   }
-}
-
-function jitter(): number {
-  return RECONNECT_MIN_MS + Math.random() * (RECONNECT_MAX_MS - RECONNECT_MIN_MS)
-}
-
-/** Resolves after so many milliseconds, or as soon as the signal aborts. Holds no process open. */
-export function delay(ms: number, signal?: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    const finish = () => {
-      clearTimeout(timer)
-      signal?.removeEventListener('abort', finish)
-      resolve()
-    }
-    const timer = setTimeout(finish, ms)
-    timer.unref()
-    signal?.addEventListener('abort', finish)
-    if (signal?.aborted) finish()
-  })
 }

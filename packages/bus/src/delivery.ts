@@ -3,29 +3,17 @@ import { headers, type MsgHdrs } from '@nats-io/transport-node'
 
 /** Milliseconds since the epoch at which a publisher sent the message. */
 const PUBLISHED_AT = 'Carillon-Published-At'
+/** A time further away is a mistake of the publisher's or of its clock: it would spoil what is measured by it. */
+const PAST_MS_MAX = 3_600_000
+const FUTURE_MS_MAX = 10_000
 
 export type Headers = Readonly<Record<string, string>>
 
 /** A decoded event with what NATS says about its delivery. */
 export interface Delivery<P extends string, T> extends Event<P, T> {
-  /** When it was published, in milliseconds since the epoch, if the publisher said so. */
+  /** When it was published, in milliseconds since the epoch, if the publisher said so and it can be true. */
   readonly publishedAtMs: number | undefined
   header(name: string): string | undefined
-}
-
-/** NATS headers as the client wants them. */
-export function withHeaders(values: Headers | undefined): { headers?: MsgHdrs } {
-  if (values === undefined) return {}
-  const set = headers()
-  for (const [name, value] of Object.entries(values)) set.set(name, value)
-  return { headers: set }
-}
-
-/** What a message's headers say of its delivery. */
-export function deliveryOf(messageHeaders: MsgHdrs | undefined) {
-  const header = (name: string) => messageHeaders?.get(name) || undefined
-  const publishedAtMs = messageHeaders === undefined ? Number.NaN : Number(header(PUBLISHED_AT))
-  return { header, publishedAtMs: Number.isFinite(publishedAtMs) ? publishedAtMs : undefined }
 }
 
 /** An answer with headers of its own, for `serve`. */
@@ -43,4 +31,28 @@ export class Reply<A> {
 export interface Answer<A> {
   readonly payload: A
   header(name: string): string | undefined
+}
+
+/** NATS headers as the client wants them. @throws if a name or a value cannot stand in a header */
+export function withHeaders(values: Headers | undefined): { headers?: MsgHdrs } {
+  if (values === undefined) return {}
+  const set = headers()
+  for (const [name, value] of Object.entries(values)) set.set(name, value)
+  return { headers: set }
+}
+
+/** What a message's headers say of its delivery. */
+export function deliveryOf(messageHeaders: MsgHdrs | undefined) {
+  const header = (name: string) => messageHeaders?.get(name) || undefined
+  return {
+    header,
+    publishedAtMs: messageHeaders === undefined ? undefined : publishedAt(header(PUBLISHED_AT)),
+  }
+}
+
+function publishedAt(value: string | undefined): number | undefined {
+  if (value === undefined) return undefined
+  const ms = Number(value)
+  const ageMs = Date.now() - ms
+  return ageMs <= PAST_MS_MAX && ageMs >= -FUTURE_MS_MAX ? ms : undefined
 }

@@ -1,9 +1,12 @@
 import { type Setting, settingsBucket } from '@carillon/events'
 import type { Bus } from './bus.ts'
+import { reasonOf } from './errors.ts'
 
 interface Followed {
   readonly setting: Setting<unknown>
   readonly apply: (value: unknown) => void
+  /** The stored value that was applied last, as JSON. */
+  text: string | undefined
 }
 
 /** A service's settings that operators change while it runs: the bucket's `<service>.<name>` keys. */
@@ -25,6 +28,7 @@ export class LiveSettings {
   follow<T>(setting: Setting<T>, defaultValue: T, apply: (value: T) => void): void {
     this.#followed.set(`${this.#service}.${setting.name}`, {
       setting: setting as Setting<unknown>,
+      text: undefined,
       apply: (value) => apply(value === undefined ? defaultValue : (value as T)),
     })
     apply(defaultValue)
@@ -32,19 +36,31 @@ export class LiveSettings {
 
   start(): void {
     const { log } = this.#bus
-    this.#stop = this.#bus.bucket(settingsBucket).watch((change) => {
-      const followed = this.#followed.get(change.key)
-      if (followed === undefined) return
-      const refuse = (reason: string) =>
-        log.error({ key: change.key, reason }, 'a setting was refused, the old value stays')
-      if ('refused' in change) return refuse(change.refused)
-      if (change.value !== undefined) {
-        const checked = followed.setting.value.decode(new TextEncoder().encode(JSON.stringify(change.value)))
-        if (!checked.ok) return refuse(checked.reason)
-      }
-      log.info({ key: change.key, value: change.value ?? null }, 'a setting was changed')
-      followed.apply(change.value)
-    })
+    const filter = `${this.#service}.>`
+    this.#stop = this.#bus.bucket(settingsBucket).watch(
+      (change) => {
+        const followed = this.#followed.get(change.key)
+        if (followed === undefined) return
+        const refuse = (reason: string) =>
+          log.error({ key: change.key, reason }, 'a setting was refused, the old value stays')
+        if ('refused' in change) return refuse(change.refused)
+        if (change.value !== undefined) {
+          const checked = followed.setting.value.check(change.value)
+          if (!checked.ok) return refuse(checked.reason)
+        }
+        // After a reconnect everything is told again.
+        const text = JSON.stringify(change.value)
+        if (text === followed.text) return
+        followed.text = text
+        log.info({ key: change.key, value: change.value ?? null }, 'a setting was changed')
+        try {
+          followed.apply(change.value)
+        } catch (error) {
+          refuse(reasonOf(error))
+        }
+      },
+      { filter },
+    )
   }
 
   stop(): void {

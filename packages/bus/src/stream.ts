@@ -1,15 +1,14 @@
-import type { StreamDefinition } from '@carillon/events'
-import {
-  JetStreamApiCodes,
-  JetStreamApiError,
-  type JetStreamManager,
-  jetstream,
-  jetstreamManager,
-  type StreamConfig,
-} from '@nats-io/jetstream'
-import { type MsgHdrs, type NatsConnection, nanos } from '@nats-io/transport-node'
+import type { EventChannel, StreamDefinition } from '@carillon/events'
+import { jetstream } from '@nats-io/jetstream'
 import type { Connection } from './connection.ts'
-import { BusUnavailable } from './errors.ts'
+import { type Headers, withHeaders } from './delivery.ts'
+import { BusUnavailable, RevisionMismatch } from './errors.ts'
+import type { Rejections } from './rejections.ts'
+import { sendable } from './requests.ts'
+import { type Checkpoint, Storage } from './storage.ts'
+import { isWrongLastSequence, streamConfig } from './stream-config.ts'
+import { type FollowOptions, follow, type StoredDelivery } from './stream-follower.ts'
+import { type WorkOptions, work } from './stream-worker.ts'
 
 /** One stored message. */
 export interface StoredMessage {
@@ -19,42 +18,62 @@ export interface StoredMessage {
   readonly storedAtMs: number
 }
 
+export interface StoreOptions {
+  readonly headers?: Headers
+  /** A message whose id was stored within the last two minutes is not stored again; its sequence is answered. */
+  readonly messageId?: string
+  /** Stores only if this is the stream's last sequence. */
+  readonly expectedLastSequence?: number
+  /** Stores only if this is the last sequence of this subject; 0 for none. */
+  readonly expectedLastSubjectSequence?: number
+  /** Default 5,000. */
+  readonly timeoutMs?: number
+}
+
 /** A JetStream stream that is made, or brought up to its definition, on demand. */
 export class Stream {
   readonly #connection: Connection
-  readonly #definition: StreamDefinition
-  #ready:
-    | {
-        readonly nats: NatsConnection
-        readonly reconnects: number
-        readonly manager: Promise<JetStreamManager>
-      }
-    | undefined
+  readonly #rejections: Rejections
+  readonly #storage: Storage
 
-  constructor(connection: Connection, definition: StreamDefinition) {
+  constructor(connection: Connection, definition: StreamDefinition, rejections: Rejections) {
     this.#connection = connection
-    this.#definition = definition
+    this.#rejections = rejections
+    this.#storage = new Storage(connection, streamConfig(definition))
   }
 
-  static async publish(
-    nats: NatsConnection,
-    subject: string,
-    bytes: Uint8Array,
-    headers?: MsgHdrs,
-  ): Promise<number> {
-    const ack = await jetstream(nats).publish(subject, bytes, { ...(headers && { headers }) })
-    return ack.seq
+  get storage(): Storage {
+    return this.#storage
+  }
+
+  get checkpoint(): Checkpoint {
+    return this.#storage.checkpoint
   }
 
   /** Makes the stream, or updates it where it differs from its definition. Idempotent. */
   async ensure(): Promise<void> {
-    await this.#manager()
+    await this.#storage.manager()
+  }
+
+  /** Keeps the stream: made whenever there is a connection, and looked at from then on. */
+  keep(options: { readonly essential?: boolean } = {}): void {
+    this.#storage.keep(options)
+  }
+
+  /** Calls back when the stream was deleted and made again, by whomever; answers how to stop that. */
+  onReplaced(listener: () => void): () => void {
+    return this.#storage.onReplaced(listener)
   }
 
   /** The last message of a subject, or undefined where there is none. @throws {BusUnavailable} */
   async last(subject: string): Promise<StoredMessage | undefined> {
-    const manager = await this.#manager()
-    const found = await manager.direct.getMessage(this.#definition.name, { last_by_subj: subject })
+    const query = { last_by_subj: subject }
+    const found = await this.#storage.use(({ direct, streams }) =>
+      // A replica that lags, or was frozen a while, answers direct questions with what is old.
+      this.#storage.replicas > 1
+        ? streams.getMessage(this.#storage.name, query)
+        : direct.getMessage(this.#storage.name, query),
+    )
     if (found === null) return undefined
     return {
       subject: found.subject,
@@ -65,53 +84,62 @@ export class Stream {
     }
   }
 
-  #manager(): Promise<JetStreamManager> {
-    const { nats, connected, reconnects } = this.#connection
-    if (nats === undefined || !connected) return Promise.reject(new BusUnavailable())
-    // After a reconnect the server may be another one, or may have lost a memory stream: look again.
-    if (this.#ready?.nats !== nats || this.#ready.reconnects !== reconnects) {
-      const manager = this.#open(nats)
-      const ready = { nats, reconnects, manager }
-      this.#ready = ready
-      manager.catch(() => {
-        if (this.#ready === ready) this.#ready = undefined
+  /**
+   * Every stored message of a channel in order, and then every one that comes: from the beginning, or from where
+   * the options say. Goes on by itself after reconnects, with the message after the last one; starts anew on a
+   * stream that was made again. Nothing is acknowledged. Answers how to stop it.
+   */
+  follow<P extends string, T>(
+    channel: EventChannel<P, T>,
+    handle: (delivery: StoredDelivery<P, T>) => void,
+    options: FollowOptions<P> = {},
+  ): () => void {
+    return follow(this.#connection, this.#storage, this.#rejections, channel, handle, options)
+  }
+
+  /**
+   * Hands each message to one of all workers of this name, in any process, until one has dealt with it: it is
+   * acknowledged when the handler's promise resolves, and given out again, after a while, when it rejects or when
+   * the process dies. Handlers see a message at least once. Answers how to stop it.
+   */
+  work<P extends string, T>(
+    channel: EventChannel<P, T>,
+    name: string,
+    handle: (delivery: StoredDelivery<P, T>) => Promise<void>,
+    options: WorkOptions<P> = {},
+  ): () => Promise<void> {
+    return work(this.#connection, this.#storage, this.#rejections, channel, name, handle, options)
+  }
+
+  /**
+   * Publishes into whatever stream keeps the subject and waits until it is stored there, by the majority of its
+   * replicas; answers the sequence. @throws {BusUnavailable}, {RevisionMismatch}, {PayloadTooLarge}
+   */
+  static async publish(
+    connection: Connection,
+    subject: string,
+    bytes: Uint8Array,
+    options: StoreOptions = {},
+  ): Promise<number> {
+    const nats = sendable(connection, subject, bytes)
+    const { messageId, expectedLastSequence, expectedLastSubjectSequence, timeoutMs, headers } = options
+    try {
+      const ack = await jetstream(nats).publish(subject, bytes, {
+        ...withHeaders(headers),
+        ...(messageId !== undefined && { msgID: messageId }),
+        ...(timeoutMs !== undefined && { timeout: timeoutMs }),
+        expect: {
+          ...(expectedLastSequence !== undefined && { lastSequence: expectedLastSequence }),
+          ...(expectedLastSubjectSequence !== undefined && {
+            lastSubjectSequence: expectedLastSubjectSequence,
+          }),
+        },
       })
+      return ack.seq
+    } catch (error) {
+      if (isWrongLastSequence(error)) throw new RevisionMismatch(subject, { cause: error })
+      if (nats.isClosed()) throw new BusUnavailable({ cause: error })
+      throw error
     }
-    return this.#ready.manager
-  }
-
-  async #open(nats: NatsConnection): Promise<JetStreamManager> {
-    const manager = await jetstreamManager(nats, { checkAPI: false })
-    await ensureStream(manager, streamConfig(this.#definition))
-    return manager
-  }
-}
-
-function streamConfig(definition: StreamDefinition): Partial<StreamConfig> & { name: string } {
-  return {
-    name: definition.name,
-    subjects: [...definition.subjects],
-    max_msgs_per_subject: definition.messagesPerSubject,
-    max_age: nanos(definition.maxAgeMs),
-    storage: definition.storage,
-    allow_direct: true,
-  }
-}
-
-/** Adds the stream; where it stands already and differs, updates just what the definition fixes. */
-async function ensureStream(
-  manager: JetStreamManager,
-  wanted: Partial<StreamConfig> & { name: string },
-): Promise<void> {
-  try {
-    const { config } = await manager.streams.info(wanted.name)
-    const differs = Object.entries(wanted).some(
-      ([key, value]) => JSON.stringify(config[key as keyof StreamConfig]) !== JSON.stringify(value),
-    )
-    if (differs) await manager.streams.update(wanted.name, { ...config, ...wanted })
-  } catch (error) {
-    const missing = error instanceof JetStreamApiError && error.code === JetStreamApiCodes.StreamNotFound
-    if (!missing) throw error
-    await manager.streams.add(wanted)
   }
 }

@@ -61,15 +61,28 @@ describe('publish and subscribe', () => {
     one.subscribe(made, {}, ({ params, payload, publishedAtMs }) =>
       got.push({ ...params, ...payload, publishedAtMs }),
     )
-    one.publish(made, { id: 'a.b' }, { size: 3 }, { headers: { 'Carillon-Published-At': '17' } })
+    const now = Date.now()
+    one.publish(made, { id: 'a.b' }, { size: 3 }, { headers: { 'Carillon-Published-At': String(now) } })
     await one.roundTrip()
     await publishRaw(nats.port, 'thing.x.made', '{"size":4}')
     await eventually(() => got.length === 2)
     expect(got).toEqual([
-      { id: 'a.b', size: 3, publishedAtMs: 17 },
+      { id: 'a.b', size: 3, publishedAtMs: now },
       { id: 'x', size: 4, publishedAtMs: undefined },
     ])
   })
+
+  test.each(['17', '0', '-1', '1e30', 'NaN', 'Infinity', '99999999999999', 'soon', '0x10', ' '])(
+    'an absurd Carillon-Published-At (%s) is ignored',
+    async (value) => {
+      const one = await connected()
+      const got: (number | undefined)[] = []
+      one.subscribe(made, {}, ({ publishedAtMs }) => got.push(publishedAtMs))
+      one.publish(made, { id: '1' }, { size: 3 }, { headers: { 'Carillon-Published-At': value } })
+      await eventually(() => got.length === 1)
+      expect(got).toEqual([undefined])
+    },
+  )
 
   test('a bad payload is dropped and reported; the next one passes', async () => {
     const one = await connected()

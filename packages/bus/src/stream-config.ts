@@ -1,0 +1,100 @@
+import type { BucketDefinition, StreamDefinition } from '@carillon/events'
+import {
+  JetStreamApiCodes,
+  JetStreamApiError,
+  type JetStreamManager,
+  type StreamConfig,
+  type StreamInfo,
+} from '@nats-io/jetstream'
+import { NoRespondersError, nanos, RequestError } from '@nats-io/transport-node'
+
+/** The part of a stream's configuration that a definition fixes; the rest is the operator's. */
+export type FixedConfig = Partial<StreamConfig> & { readonly name: string; readonly storage: never }
+
+/** nats-server's default, which may not be longer than the stream's age. */
+const DUPLICATE_WINDOW_MS = 120_000
+
+export function streamConfig(definition: StreamDefinition): FixedConfig {
+  return {
+    name: definition.name,
+    subjects: [...definition.subjects],
+    max_msgs_per_subject: definition.messagesPerSubject,
+    ...ageLimits(definition.maxAgeMs),
+    storage: definition.storage as never,
+    allow_direct: true,
+  }
+}
+
+/** A bucket's stream, as NATS' own key-value clients make it. */
+export function bucketConfig({ name, storage, maxAgeMs }: BucketDefinition<unknown>): FixedConfig {
+  return {
+    name: `KV_${name}`,
+    subjects: [`$KV.${name}.>`],
+    max_msgs_per_subject: 1,
+    ...ageLimits(maxAgeMs),
+    storage: storage as never,
+    allow_direct: true,
+    allow_rollup_hdrs: true,
+    deny_delete: true,
+    discard: 'new' as never,
+  }
+}
+
+function ageLimits(maxAgeMs: number): Partial<StreamConfig> {
+  const windowMs = maxAgeMs > 0 ? Math.min(DUPLICATE_WINDOW_MS, maxAgeMs) : DUPLICATE_WINDOW_MS
+  return { max_age: nanos(maxAgeMs), duplicate_window: nanos(windowMs) }
+}
+
+/**
+ * Adds the stream; where it stands already and differs, updates just what the definition fixes. Replicas are only
+ * ever raised. `onMismatch` hears of what cannot be changed on a stream that stands.
+ */
+export async function ensureStream(
+  manager: JetStreamManager,
+  fixed: FixedConfig,
+  replicas: number,
+  onMismatch: (what: string) => void,
+): Promise<StreamInfo> {
+  let info: StreamInfo
+  try {
+    info = await manager.streams.info(fixed.name)
+  } catch (error) {
+    if (!isStreamNotFound(error)) throw error
+    return manager.streams.add({ ...fixed, num_replicas: replicas })
+  }
+  const { config } = info
+  if (config.storage !== fixed.storage) {
+    onMismatch(
+      `${fixed.name} is kept in ${config.storage}, and should be in ${String(fixed.storage)}: it is made so once it is deleted`,
+    )
+  }
+  const wanted = {
+    ...fixed,
+    storage: config.storage,
+    num_replicas: Math.max(config.num_replicas, replicas),
+  }
+  const differs = Object.entries(wanted).some(
+    ([key, value]) => JSON.stringify(config[key as keyof StreamConfig]) !== JSON.stringify(value),
+  )
+  return differs ? manager.streams.update(fixed.name, { ...config, ...wanted }) : info
+}
+
+export function isStreamNotFound(error: unknown): boolean {
+  return error instanceof JetStreamApiError && error.code === JetStreamApiCodes.StreamNotFound
+}
+
+/** Whether an error may mean that the stream is not there any more: deleted, or lost with its server. */
+export function mayBeGone(error: unknown): boolean {
+  return (
+    isStreamNotFound(error) ||
+    // What the client makes of a request that nobody answers.
+    (error instanceof Error && error.name === 'JetStreamNotEnabled') ||
+    error instanceof NoRespondersError ||
+    (error instanceof RequestError && error.isNoResponders())
+  )
+}
+
+/** The two codes by which nats-server says that the last sequence is not the expected one. */
+export function isWrongLastSequence(error: unknown): boolean {
+  return error instanceof JetStreamApiError && (error.code === 10_071 || error.code === 10_164)
+}
