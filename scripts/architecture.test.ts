@@ -77,7 +77,8 @@ describe('imports point one way', () => {
 })
 
 test('the tool knows every app, and nothing else', () => {
-  expect(services.map(({ name }) => name).sort()).toEqual(apps.sort())
+  const deployable = apps.filter((name) => existsSync(resolve(root, 'apps', name, 'src', 'main.ts')))
+  expect(services.map(({ name }) => name).sort()).toEqual(deployable.sort())
 })
 
 test('the lock file names no registry', () => {

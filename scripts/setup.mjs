@@ -9,6 +9,8 @@ export const root = resolve(import.meta.dirname, '..')
 export const home = resolve(process.env.CARILLON_HOME ?? join(root, '.carillon'))
 const bin = join(root, 'node_modules', '.bin')
 
+const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP']
+
 /** Stops with a message instead of a stack trace. */
 export class SetupError extends Error {}
 
@@ -24,8 +26,11 @@ export async function install() {
   const wanted = fingerprint()
   if (existsSync(stamp) && readFileSync(stamp, 'utf8') === wanted) return
   const { packageManager } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
-  console.log(`Installing dependencies with ${packageManager} …`)
-  await execute('npx', ['-y', packageManager, 'install', '--frozen-lockfile'])
+  await step(`Installing dependencies with ${packageManager}`, () =>
+    execute('npx', ['-y', packageManager, 'install', '--frozen-lockfile', '--reporter=append-only'], {
+      quiet: true,
+    }),
+  )
   writeFileSync(stamp, wanted)
 }
 
@@ -43,11 +48,25 @@ function fingerprint() {
 
 /** Builds what has changed since the last build. */
 export async function build() {
+  const turbo = () =>
+    execute(join(bin, 'turbo'), ['run', 'build', '--output-logs=errors-only', '--no-update-notifier'], {
+      quiet: true,
+    })
   const built = existsSync(join(root, 'packages', 'service', 'dist'))
-  if (!built) console.log('Building …')
-  await execute(join(bin, 'turbo'), ['run', 'build', '--output-logs=errors-only', '--no-update-notifier'], {
-    quiet: built,
-  })
+  await (built ? turbo() : step('Building', turbo))
+}
+
+/** Says on one line what is being done, and how long it took. */
+async function step(name, body) {
+  process.stdout.write(`${name} … `)
+  const startedAt = performance.now()
+  try {
+    await body()
+  } catch (error) {
+    process.stdout.write('failed\n')
+    throw error
+  }
+  process.stdout.write(`done in ${Math.round((performance.now() - startedAt) / 1_000)} s\n`)
 }
 
 /** The path of a nats-server: from NATS_SERVER, PATH, or Debian's package, unpacked into the state folder. */
@@ -112,7 +131,10 @@ export function chromium() {
   return found()
 }
 
-/** Runs a program to its end; its output is shown, or only when it fails where `quiet`. */
+/**
+ * Runs a program to its end; its output is shown, or only when it fails where `quiet`. A signal that would end us
+ * is passed on to it.
+ */
 export function execute(command, args, { quiet = false, env = {} } = {}) {
   return new Promise((done, fail) => {
     const child = spawn(command, args, {
@@ -125,15 +147,23 @@ export function execute(command, args, { quiet = false, env = {} } = {}) {
         ...env,
       },
     })
+    const passOn = (signal) => child.kill(signal)
+    for (const signal of SIGNALS) process.on(signal, passOn)
     let output = ''
     child.stdout?.on('data', (chunk) => (output += chunk))
     child.stderr?.on('data', (chunk) => (output += chunk))
-    child.once('error', fail)
-    child.once('exit', (code) => {
-      if (code === 0) return done()
-      process.stderr.write(output)
-      fail(new SetupError(`${command} ${args.join(' ')} failed with ${code}`))
-    })
+    const ended = (settle) => {
+      for (const signal of SIGNALS) process.off(signal, passOn)
+      settle()
+    }
+    child.once('error', (error) => ended(() => fail(error)))
+    child.once('close', (code, signal) =>
+      ended(() => {
+        if (code === 0) return done()
+        process.stderr.write(output)
+        fail(new SetupError(`${command} ${args.join(' ')} failed with ${code ?? signal}`))
+      }),
+    )
   })
 }
 

@@ -1,3 +1,3 @@
-export { startFleet } from './fleet.ts'
+export { startFleet } from './fleet/start-fleet.ts'
 export { services } from './services/index.ts'
 export { runTool } from './tool.ts'

@@ -1,6 +1,6 @@
 import type { Bus } from '@carillon/bus'
 import type { Command } from 'commander'
-import { readFleetState } from './fleet-state.ts'
+import { readFleetState } from './fleet/fleet-state.ts'
 
 /** Writes one line to the terminal. */
 export type Print = (line: string) => void
@@ -140,5 +140,16 @@ export function portOf({ variable, port }: PortInfo, env: NodeJS.ProcessEnv = pr
 
 /** Where clients of a service on this machine connect, without a path; empty where nobody connects. */
 export function baseUrlOf({ listen }: ServiceInfo, env: NodeJS.ProcessEnv = process.env): string {
-  return listen ? `${listen.protocol}://127.0.0.1:${portOf(listen, env)}` : ''
+  return listen ? `${listen.protocol}://${hostOf(env.LISTEN_HOST)}:${portOf(listen, env)}` : ''
+}
+
+/** Where the admin port of a service on this machine is. */
+export function adminUrlOf({ admin }: ServiceInfo, env: NodeJS.ProcessEnv = process.env): string {
+  return `http://${hostOf(env.ADMIN_HOST || env.LISTEN_HOST)}:${portOf(admin, env)}`
+}
+
+/** The address to connect to for one that is listened on. */
+function hostOf(address: string | undefined): string {
+  if (!address || address === '0.0.0.0' || address === '::') return '127.0.0.1'
+  return address.includes(':') ? `[${address}]` : address
 }

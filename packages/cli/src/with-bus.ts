@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Bus } from '@carillon/bus'
-import { natsUrl } from './fleet-state.ts'
+import { natsUrl } from './fleet/fleet-state.ts'
 import { ToolError } from './tool-error.ts'
 
 const CONNECT_TIMEOUT_MS = 3_000
