@@ -1,8 +1,12 @@
-// npm test: set-up, lint, types and every test.
-import { mkdtempSync, readFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+// npm test: set-up, lint, types and every test. Its last line is always `N passed, N failed`.
+import { existsSync, mkdtempSync, readFileSync } from 'node:fs'
+import { availableParallelism, tmpdir, totalmem } from 'node:os'
 import { join } from 'node:path'
 import { build, chromium, execute, install, main, natsServer, root } from './setup.mjs'
+
+const WORKERS_MAX = 8
+/** A worker holds the modules of many test files, and starts servers beside. */
+const BYTES_PER_WORKER = 1_500_000_000
 
 await main(async () => {
   await install()
@@ -12,17 +16,59 @@ await main(async () => {
   if (browser) env.CHROMIUM = browser
   else
     console.log('No Chromium here: the browser tests are skipped. Put one on PATH, or name it in CHROMIUM.')
-  console.log('Linting …')
-  await execute('biome', ['check', '.'], { quiet: true })
-  console.log('Checking types …')
-  await execute('tsc', ['--noEmit'], { quiet: true })
+  const checks = [
+    await passes('Linting', 'biome', ['check', '.']),
+    await passes('Checking types', 'tsc', ['--noEmit']),
+  ]
+  const tests = await runTests(process.argv.slice(2), env)
+  const failed = tests.failed + checks.filter((passed) => !passed).length
+  if (tests.skipped > 0) console.log(`${tests.skipped} skipped`)
+  console.log(`${tests.passed} passed, ${failed} failed`)
+  if (failed > 0 || !tests.completed) process.exit(1)
+})
+
+/** Runs a check that is not a test; what it complains about is shown, and the tests run all the same. */
+async function passes(title, command, args) {
+  console.log(`${title} …`)
+  try {
+    await execute(command, args, { quiet: true })
+    return true
+  } catch (error) {
+    console.log(error.message)
+    return false
+  }
+}
+
+async function runTests(args, env) {
   const results = join(mkdtempSync(join(tmpdir(), 'carillon-test-')), 'results.json')
   const jest = join(root, 'node_modules', 'jest', 'bin', 'jest.js')
   // A failed test may leave something open behind it; that must not hold up the result.
-  const args = [jest, '--forceExit', '--json', `--outputFile=${results}`, ...process.argv.slice(2)]
-  const failure = await execute(process.execPath, args, { env }).catch((error) => error)
-  const { numPassedTests, numFailedTests, numPendingTests } = JSON.parse(readFileSync(results, 'utf8'))
-  const skipped = numPendingTests > 0 ? `, ${numPendingTests} skipped` : ''
-  console.log(`${numPassedTests} passed, ${numFailedTests} failed${skipped}`)
-  if (failure) process.exit(1)
-})
+  const options = ['--forceExit', '--json', `--outputFile=${results}`]
+  if (!args.some((arg) => /^(-w|--maxWorkers|-i|--runInBand)/.test(arg)))
+    options.push(`--maxWorkers=${workers()}`)
+  const completed = await execute(process.execPath, [jest, ...options, ...args], { env }).then(
+    () => true,
+    () => false,
+  )
+  if (!existsSync(results)) {
+    console.log('Jest ended without a result.')
+    return { passed: 0, failed: 1, skipped: 0, completed }
+  }
+  const counts = JSON.parse(readFileSync(results, 'utf8'))
+  return {
+    passed: counts.numPassedTests,
+    // A file that could not be run has no tests that failed.
+    failed: counts.numFailedTests + counts.numRuntimeErrorTestSuites,
+    skipped: counts.numPendingTests,
+    completed,
+  }
+}
+
+/** Tests wait more than they compute, so that two fit on two cores; memory bounds them on small machines. */
+function workers() {
+  const cores = availableParallelism()
+  const byCores = cores <= 2 ? cores : cores - 1
+  const memory = Math.min(totalmem(), process.constrainedMemory?.() || Number.POSITIVE_INFINITY)
+  const byMemory = Math.floor(memory / BYTES_PER_WORKER)
+  return Math.max(1, Math.min(byCores, byMemory, WORKERS_MAX))
+}
