@@ -5,6 +5,9 @@
 const FIN_TEXT = 0x81
 const FIN_BINARY = 0x82
 
+/** A ping without a payload. */
+export const PING_FRAME: Uint8Array = Uint8Array.of(0x89, 0)
+
 /** A text frame of one payload. */
 export function textFrame(payload: string | Uint8Array): Buffer {
   return frame(FIN_TEXT, [typeof payload === 'string' ? Buffer.from(payload) : payload])

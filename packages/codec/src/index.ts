@@ -1,5 +1,5 @@
 export { type CloseCode, type GatewayCloseCodes, gatewayCloseCodes } from './close-codes.ts'
-export { binaryFrame, spliceTextFrame, textFrame } from './frame.ts'
+export { binaryFrame, PING_FRAME, spliceTextFrame, textFrame } from './frame.ts'
 export {
   decodeProto,
   encodeError,

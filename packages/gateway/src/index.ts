@@ -10,6 +10,7 @@ export { createTopics } from './topics.ts'
 export type { Transport } from './transport.ts'
 export { addWebSocketGateway, type WebSocketGatewayOptions } from './websocket/add-web-socket-gateway.ts'
 export { Connection, type Handler } from './websocket/connection.ts'
+export type { LateAuthentication, LateResult } from './websocket/late-authentication.ts'
 export {
   type Authenticate,
   type Authentication,

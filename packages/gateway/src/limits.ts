@@ -16,6 +16,8 @@ export interface Limits {
   readonly outboxBytesMax: number
   /** From the TCP connection to the end of the upgrade request, and to authentication where that comes later. */
   readonly unauthenticatedMs: number
+  /** Connections that have not authenticated yet, where that comes after the upgrade. */
+  readonly unauthenticatedMax: number
   /** More refused frames than this within `violationsWindowMs` close the connection. */
   readonly violationsMax: number
   readonly violationsWindowMs: number
@@ -33,6 +35,7 @@ export const defaultLimits: Limits = {
   framesBurstMax: 200,
   outboxBytesMax: 1_048_576,
   unauthenticatedMs: 10_000,
+  unauthenticatedMax: 5_000,
   violationsMax: 20,
   violationsWindowMs: 10_000,
   closeMs: 2_000,

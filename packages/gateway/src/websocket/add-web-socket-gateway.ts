@@ -5,7 +5,8 @@ import type { GatewayConfig } from '../gateway-config.ts'
 import type { Connection } from './connection.ts'
 import { Listener, type ListenerOptions } from './listener.ts'
 
-export interface WebSocketGatewayOptions extends Pick<ListenerOptions, 'errorFrame' | 'idleTimeoutMs'> {
+export interface WebSocketGatewayOptions
+  extends Pick<ListenerOptions, 'errorFrame' | 'idleTimeoutMs' | 'pingIntervalMs'> {
   readonly closeCodes: GatewayCloseCodes
 }
 
@@ -13,7 +14,7 @@ export interface WebSocketGatewayOptions extends Pick<ListenerOptions, 'errorFra
 export function addWebSocketGateway(
   service: Service,
   config: GatewayConfig,
-  { closeCodes, errorFrame, idleTimeoutMs }: WebSocketGatewayOptions,
+  { closeCodes, ...options }: WebSocketGatewayOptions,
 ): Listener {
   const { host, trustProxy } = service.config
   const { port, portVariable } = config
@@ -21,6 +22,6 @@ export function addWebSocketGateway(
     service,
     config,
     closeCodes,
-    (gateway) => new Listener(gateway, { host, port, portVariable, trustProxy, errorFrame, idleTimeoutMs }),
+    (gateway) => new Listener(gateway, { host, port, portVariable, trustProxy, ...options }),
   )
 }

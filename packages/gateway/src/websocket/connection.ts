@@ -1,4 +1,4 @@
-import { type CloseCode, ProtocolError } from '@carillon/codec'
+import { type CloseCode, PING_FRAME, ProtocolError } from '@carillon/codec'
 import type { ConnectionReport } from '@carillon/events'
 import { Outbox, type Sink } from '@carillon/fanout'
 import { Deadline, type Timed } from '@carillon/service'
@@ -25,6 +25,8 @@ export interface ConnectionContext {
   readonly gateway: Gateway<Connection>
   /** Silence after which a connection is closed, in milliseconds; 0 for never. Read at every use. */
   readonly idleTimeoutMs: () => number
+  /** Silence after which a client is sent a ping, in milliseconds; 0 for never. */
+  readonly pingIntervalMs: number
   /** An error in the protocol's own form, as a prepared frame. */
   readonly errorFrame: (error: ProtocolError) => Uint8Array
 }
@@ -41,7 +43,6 @@ let lastId = 0
 /** One client's WebSocket connection: limits, deadlines and the way out. */
 export class Connection implements ClientConnection, Sink, Timed {
   readonly id = ++lastId
-  readonly identity: Identity | undefined
   readonly remoteAddress: string
   readonly openedAtMs: number
   readonly outbox: Outbox
@@ -50,10 +51,13 @@ export class Connection implements ClientConnection, Sink, Timed {
   readonly #context: ConnectionContext
   readonly #rate: RateLimit
   readonly #deadline = new Deadline(this)
+  #identity: Identity | undefined
   #violations: ViolationCounter | undefined
   #handler: Handler | undefined
   /** Monotonic. */
   #lastFrameAtMs: number
+  /** Monotonic: of the last ping sent, or of the opening. */
+  #pingedAtMs: number
   #closing = false
   #ended = false
 
@@ -64,13 +68,14 @@ export class Connection implements ClientConnection, Sink, Timed {
     context: ConnectionContext,
   ) {
     const { clock, limits, counters } = context.gateway
-    this.identity = identity
+    this.#identity = identity
     this.remoteAddress = remoteAddress
     this.openedAtMs = clock.now()
     this.#socket = socket
     this.#raw = rawSocketOf(socket)
     this.#context = context
     this.#lastFrameAtMs = clock.monotonic()
+    this.#pingedAtMs = this.#lastFrameAtMs
     this.#rate = new RateLimit(limits.framesBurstMax, this.#lastFrameAtMs)
     this.outbox = new Outbox(this, counters, limits.outboxBytesMax)
     // Without an idle limit nothing but the network can tell that the other side is gone.
@@ -86,8 +91,17 @@ export class Connection implements ClientConnection, Sink, Timed {
     beforeReceiveError(socket, (error) => this.#receiveError(error))
   }
 
+  get identity(): Identity | undefined {
+    return this.#identity
+  }
+
   get userId(): string | undefined {
-    return this.identity?.userId
+    return this.#identity?.userId
+  }
+
+  /** Whether it can still be sent something. */
+  get isOpen(): boolean {
+    return !this.#closing && !this.#ended
   }
 
   get queuedBytes(): number {
@@ -98,6 +112,21 @@ export class Connection implements ClientConnection, Sink, Timed {
   open(handler: Handler): void {
     this.#handler = handler
     this.rearm()
+  }
+
+  /** The client has authenticated after the upgrade. The identity must not change any more. */
+  identify(identity: Identity): void {
+    this.#identity = identity
+    this.#context.gateway.connections.identified(this)
+  }
+
+  /** Reads nothing more from the client until {@link resume}: what it sends waits in the network. */
+  pause(): void {
+    this.#socket.pause()
+  }
+
+  resume(): void {
+    this.#socket.resume()
   }
 
   /** Sends one prepared frame to this client. */
@@ -134,7 +163,7 @@ export class Connection implements ClientConnection, Sink, Timed {
     const { wheel } = this.#context.gateway
     const expires = this.identity?.expiresAtMs !== undefined
     const checkInMs = expires ? Math.min(this.#expiresInMs, EXPIRY_CHECK_MS) : Number.POSITIVE_INFINITY
-    const delayMs = Math.min(this.#idleInMs, checkInMs)
+    const delayMs = Math.min(this.#idleInMs, this.#pingInMs, checkInMs)
     if (delayMs === Number.POSITIVE_INFINITY) wheel.clear(this.#deadline)
     else wheel.set(this.#deadline, Math.max(0, delayMs))
   }
@@ -145,7 +174,10 @@ export class Connection implements ClientConnection, Sink, Timed {
     const { closeCodes } = this.#context.gateway
     if (this.#expiresInMs <= 0) this.close(closeCodes.expired)
     else if (this.#idleInMs <= 0) this.close(closeCodes.idle)
-    else this.rearm()
+    else {
+      if (this.#pingInMs <= 0) this.#ping()
+      this.rearm()
+    }
   }
 
   report(): ConnectionReport {
@@ -220,6 +252,19 @@ export class Connection implements ClientConnection, Sink, Timed {
     const timeout = this.#context.idleTimeoutMs()
     if (timeout === 0) return Number.POSITIVE_INFINITY
     return this.#lastFrameAtMs + timeout - this.#context.gateway.clock.monotonic()
+  }
+
+  get #pingInMs(): number {
+    const { pingIntervalMs, gateway } = this.#context
+    if (pingIntervalMs === 0) return Number.POSITIVE_INFINITY
+    const since = Math.max(this.#lastFrameAtMs, this.#pingedAtMs)
+    return since + pingIntervalMs - gateway.clock.monotonic()
+  }
+
+  #ping(): void {
+    this.#pingedAtMs = this.#context.gateway.clock.monotonic()
+    // No delivery: it goes past the outbox, and not at all to a client that does not read.
+    if (this.writable) this.write(PING_FRAME)
   }
 
   get #expiresInMs(): number {

@@ -9,6 +9,7 @@ import type { Gateway, Refusal } from '../gateway.ts'
 import type { Registry } from '../registry.ts'
 import type { Transport } from '../transport.ts'
 import { Connection, type ConnectionContext, type Handler } from './connection.ts'
+import { authenticateAfterUpgrade, type LateAuthentication } from './late-authentication.ts'
 import { endRefusedUpgrades, releaseUpgrade } from './upgrade.ts'
 
 /** Who it is, or why nobody is let in: an HTTP status before the upgrade, and a reason for the metric. */
@@ -29,6 +30,8 @@ export interface ListenerOptions {
   readonly trustProxy: boolean
   readonly errorFrame: (error: ProtocolError) => Uint8Array
   readonly idleTimeoutMs: () => number
+  /** Default: no pings. */
+  readonly pingIntervalMs?: number
 }
 
 /** Longer than any request line that Node accepts: a long token is refused as a token, not as a path. */
@@ -45,7 +48,8 @@ export class Listener implements Transport {
   constructor(gateway: Gateway<Connection>, options: ListenerOptions) {
     this.#gateway = gateway
     this.#options = options
-    this.#context = { gateway, idleTimeoutMs: options.idleTimeoutMs, errorFrame: options.errorFrame }
+    const { idleTimeoutMs, errorFrame, pingIntervalMs = 0 } = options
+    this.#context = { gateway, idleTimeoutMs, errorFrame, pingIntervalMs }
     const { limits, log } = gateway
     this.#server = fastify({
       logger: false,
@@ -101,35 +105,81 @@ export class Listener implements Transport {
   ): void {
     const gateway = this.#gateway
     const identities = new WeakMap<FastifyRequest, Identity>()
+    this.#route(paths, {
+      admit: async (request, reply) => {
+        const refusal = gateway.refusal(request.ip)
+        if (refusal) return this.#refuse(refusal, reply)
+        const authentication = await authenticate(request)
+        if (!authentication.ok) {
+          gateway.authenticationFailed(authentication.failure)
+          return reply.code(authentication.status).send({ error: authentication.failure })
+        }
+        // Once more: others have come while the credentials were looked at.
+        const refusalNow = gateway.refusal(request.ip, authentication.identity.userId)
+        if (refusalNow) return this.#refuse(refusalNow, reply)
+        identities.set(request, authentication.identity)
+      },
+      upgraded: (socket, request) => {
+        const identity = identities.get(request) as Identity
+        const connection = new Connection(socket, identity, request.ip, this.#context)
+        gateway.opened(connection)
+        connection.open(open(connection, identity))
+      },
+    })
+  }
+
+  /**
+   * Accepts connections on these paths, and checks credentials after the upgrade: for protocols that say by a close
+   * code why a client is refused. Nothing is read from a client before it has authenticated.
+   */
+  acceptThenAuthenticate<I extends Identity>(
+    paths: readonly string[],
+    late: LateAuthentication<I>,
+    open: (connection: Connection, identity: I) => Handler,
+  ): void {
+    const gateway = this.#gateway
+    const unauthenticated = new Set<Connection>()
+    this.#route(paths, {
+      admit: async (request, reply) => {
+        const full = unauthenticated.size >= gateway.limits.unauthenticatedMax
+        const refusal = gateway.refusal(request.ip) ?? (full ? 'unauthenticated' : undefined)
+        if (refusal) return this.#refuse(refusal, reply)
+      },
+      upgraded: (socket, request) => {
+        const connection = new Connection(socket, undefined, request.ip, this.#context)
+        gateway.opened(connection)
+        void authenticateAfterUpgrade(gateway, connection, request, late, unauthenticated, open)
+      },
+    })
+  }
+
+  #route(
+    paths: readonly string[],
+    {
+      admit,
+      upgraded,
+    }: {
+      readonly admit: (request: FastifyRequest, reply: FastifyReply) => Promise<unknown>
+      readonly upgraded: (socket: WebSocket, request: FastifyRequest) => void
+    },
+  ): void {
     this.#server.register(async (scope) => {
-      const route = (url: string) => ({
-        method: 'GET' as const,
-        url,
-        preValidation: async (request: FastifyRequest, reply: FastifyReply) => {
-          if (!request.ws)
-            return reply.code(426).header('Upgrade', 'websocket').send({ error: 'a WebSocket endpoint' })
-          const refusal = gateway.refusal(request.ip)
-          if (refusal) return this.#refuse(refusal, reply)
-          const authentication = await authenticate(request)
-          if (!authentication.ok) {
-            gateway.authenticationFailed(authentication.failure)
-            return reply.code(authentication.status).send({ error: authentication.failure })
-          }
-          // Once more: others have come while the credentials were looked at.
-          const refusalNow = gateway.refusal(request.ip, authentication.identity.userId)
-          if (refusalNow) return this.#refuse(refusalNow, reply)
-          identities.set(request, authentication.identity)
-        },
-        handler: () => {},
-        wsHandler: (socket: WebSocket, request: FastifyRequest) => {
-          releaseUpgrade(socket, request)
-          const identity = identities.get(request) as Identity
-          const connection = new Connection(socket, identity, request.ip, this.#context)
-          gateway.opened(connection)
-          connection.open(open(connection, identity))
-        },
-      })
-      for (const path of paths) scope.route(route(path))
+      for (const url of paths) {
+        scope.route({
+          method: 'GET',
+          url,
+          preValidation: async (request: FastifyRequest, reply: FastifyReply) => {
+            if (!request.ws)
+              return reply.code(426).header('Upgrade', 'websocket').send({ error: 'a WebSocket endpoint' })
+            return admit(request, reply)
+          },
+          handler: () => {},
+          wsHandler: (socket: WebSocket, request: FastifyRequest) => {
+            releaseUpgrade(socket, request)
+            upgraded(socket, request)
+          },
+        })
+      }
     })
   }
 
