@@ -1,7 +1,7 @@
 export { type Clock, systemClock } from './clock.ts'
 export { type CommonConfig, commonConfig, commonVariables } from './common-config.ts'
 export { type Environment, EnvironmentError, env, readEnvironment } from './environment.ts'
-export { listen, PortError } from './listening.ts'
+export { listen, PortError, StartError } from './listening.ts'
 export { createLogger, type Logger } from './logger.ts'
 export { Metrics } from './metrics.ts'
 export { run } from './run.ts'

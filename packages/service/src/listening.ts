@@ -1,7 +1,10 @@
 import type { FastifyInstance } from 'fastify'
 
-/** A port that cannot be listened on, in words for whoever started the service. */
-export class PortError extends Error {}
+/** Why a service cannot start, in words for whoever started it and can mend it. */
+export class StartError extends Error {}
+
+/** A port that cannot be listened on. */
+export class PortError extends StartError {}
 
 /**
  * Listens and answers the port, which is a free one where `port` is 0.

@@ -1,6 +1,6 @@
 import { EnvironmentError } from './environment.ts'
 import { exit, killAfter } from './exit.ts'
-import { PortError } from './listening.ts'
+import { StartError } from './listening.ts'
 import type { Logger } from './logger.ts'
 import type { Service } from './service.ts'
 
@@ -20,8 +20,8 @@ export interface RunOptions {
 /**
  * A deployable's whole life: create from the environment, start, and on SIGTERM, on SIGINT, or when a parent that
  * started it with an IPC channel is gone, drain and exit 0. A second signal exits at once, and so does the first
- * after a limit of time, whatever hangs. A bad environment or a taken port is one clear message and exit code 1;
- * an uncaught error is logged, and the exit code is 1.
+ * after a limit of time, whatever hangs. A bad environment, a taken port or another StartError is one clear message and
+ * exit code 1; an uncaught error is logged, and the exit code is 1.
  */
 export async function run(
   create: (environment: NodeJS.ProcessEnv) => Deployable,
@@ -40,7 +40,7 @@ export async function run(
     // A parent that started us with a channel learns that it was us who started, and not whoever had the port.
     process.send?.({ type: 'started', instanceId: service.instanceId })
   } catch (error) {
-    const known = error instanceof EnvironmentError || error instanceof PortError
+    const known = error instanceof EnvironmentError || error instanceof StartError
     await printError(known ? error.message : error instanceof Error ? (error.stack ?? '') : String(error))
     await exit(1)
   }

@@ -27,6 +27,8 @@ export interface Part {
   /** The instance is going away: send clients elsewhere. Runs while NATS still stands. */
   drain?(overMs: number): Promise<void>
   stop?(): void | Promise<void>
+  /** Why the service should get nothing to do at the moment, for `/readyz`; undefined where nothing is amiss. */
+  notReady?(): string | undefined
 }
 
 export interface ServiceOptions {
@@ -160,7 +162,12 @@ export class Service {
 
   #notReady(): string | undefined {
     if (this.#phase !== 'ready') return this.#phase
-    return this.bus.connected ? undefined : 'NATS is not connected'
+    if (!this.bus.connected) return 'NATS is not connected'
+    for (const part of this.#parts) {
+      const reason = part.notReady?.()
+      if (reason !== undefined) return reason
+    }
+    return undefined
   }
 
   #describeBus(): void {
