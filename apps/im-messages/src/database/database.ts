@@ -1,0 +1,94 @@
+import { Kysely, PostgresDialect, type PostgresPool, sql } from 'kysely'
+import { Availability } from './availability.ts'
+import { classify, DatabaseAway } from './failure.ts'
+
+/** Where statements run: the database, or a transaction of it. */
+export type Session = Kysely<unknown>
+
+/** How often a transaction that met another one's locks in the wrong order is tried. */
+const CONFLICT_ATTEMPTS = 4
+
+/** How a database is opened: an engine that speaks PostgreSQL, behind the pool that Kysely wants. */
+export interface Engine {
+  /** Other processes use the same database. */
+  readonly shared: boolean
+  readonly pool: PostgresPool
+  /** Connections whose commits may be lost by a crash of the database: for what may be done twice. */
+  readonly relaxedPool: PostgresPool
+  /** Brings the schema up to date. Idempotent; several instances may do it at the same time. */
+  migrate(): Promise<void>
+  close(): Promise<void>
+}
+
+/** The database with its availability: work is refused at once while it is away, and comes back by itself. */
+export class Database {
+  readonly shared: boolean
+  readonly availability: Availability
+  readonly #engine: Engine
+  readonly #db: Kysely<unknown>
+  readonly #relaxed: Kysely<unknown>
+
+  constructor(engine: Engine, log: { warn(fields: object, message: string): void }) {
+    this.shared = engine.shared
+    this.#engine = engine
+    this.#db = new Kysely({ dialect: new PostgresDialect({ pool: engine.pool }) })
+    this.#relaxed =
+      engine.relaxedPool === engine.pool
+        ? this.#db
+        : new Kysely({ dialect: new PostgresDialect({ pool: engine.relaxedPool }) })
+    let migrated = false
+    this.availability = new Availability(async () => {
+      if (migrated) await sql`select 1`.execute(this.#db)
+      else await engine.migrate()
+      migrated = true
+    }, log)
+  }
+
+  /** Runs statements that are each a transaction of their own. @throws {DatabaseAway} */
+  run<T>(work: (session: Session) => Promise<T>): Promise<T> {
+    return this.#guard(() => work(this.#db))
+  }
+
+  /**
+   * Runs a transaction, again when it was the victim of a deadlock. @throws {DatabaseAway}: whether it was
+   * committed is not known then.
+   */
+  transaction<T>(work: (session: Session) => Promise<T>): Promise<T> {
+    return this.#transaction(this.#db, work)
+  }
+
+  /** A transaction whose effects may be lost by a crash of the database shortly after. */
+  relaxedTransaction<T>(work: (session: Session) => Promise<T>): Promise<T> {
+    return this.#transaction(this.#relaxed, work)
+  }
+
+  async close(): Promise<void> {
+    this.availability.stop()
+    await this.#engine.close()
+  }
+
+  async #transaction<T>(db: Kysely<unknown>, work: (session: Session) => Promise<T>): Promise<T> {
+    return this.#guard(async () => {
+      for (let attempt = 1; ; attempt += 1) {
+        try {
+          return await db.transaction().execute(work)
+        } catch (error) {
+          if (classify(error) !== 'conflict' || attempt === CONFLICT_ATTEMPTS) throw error
+        }
+      }
+    })
+  }
+
+  async #guard<T>(work: () => Promise<T>): Promise<T> {
+    if (!this.availability.available) throw new DatabaseAway(this.availability.reason)
+    try {
+      return await work()
+    } catch (error) {
+      const kind = classify(error)
+      if (kind === 'defect') throw error
+      const reason = error instanceof Error ? error.message : String(error)
+      if (kind === 'away') this.availability.lost(reason)
+      throw new DatabaseAway(reason)
+    }
+  }
+}

@@ -1,0 +1,129 @@
+import { randomBytes } from 'node:crypto'
+import { readFileSync } from 'node:fs'
+import { link, readFile, rename, rm, stat, utimes, writeFile } from 'node:fs/promises'
+import { hostname } from 'node:os'
+import { join } from 'node:path'
+
+/** Another process uses the folder; the message says which, and what to do. */
+export class FolderInUse extends Error {}
+
+interface Holder {
+  readonly pid: number
+  /** When the process began, in its system's own measure: pids come again, and a pid with its beginning does not. */
+  readonly began: string
+  readonly host: string
+}
+
+/** The holder shows that it lives by touching the lock this often; it is looked at from other hosts alone. */
+const TOUCH_INTERVAL_MS = 5_000
+const SILENCE_MAX_MS = 30_000
+const ATTEMPTS = 20
+
+/**
+ * A folder that one process at a time may use. The lock is a file that names its holder. It outlives a holder that
+ * was killed, and is then taken over: whether a holder on this host lives is asked of the system, on another host
+ * (a shared volume) it is seen from the file's time.
+ */
+export class FolderLock {
+  readonly #path: string
+  readonly #touch: NodeJS.Timeout
+
+  private constructor(path: string) {
+    this.#path = path
+    this.#touch = setInterval(() => {
+      const now = new Date()
+      utimes(path, now, now).catch(() => {})
+    }, TOUCH_INTERVAL_MS)
+    this.#touch.unref()
+  }
+
+  /** @throws {FolderInUse} */
+  static async take(folder: string): Promise<FolderLock> {
+    const path = join(folder, 'lock')
+    // Written whole under another name first: nobody ever reads half a lock.
+    const own = `${path}.${process.pid}.${randomBytes(4).toString('hex')}`
+    const holder: Holder = { pid: process.pid, began: beginning(process.pid) ?? '', host: hostname() }
+    await writeFile(own, JSON.stringify(holder))
+    try {
+      for (let attempt = 0; attempt < ATTEMPTS; attempt += 1) {
+        try {
+          await link(own, path)
+          return new FolderLock(path)
+        } catch (error) {
+          if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
+        }
+        await takeAwayIfDead(folder, path)
+      }
+      throw new FolderInUse(`${folder} could not be locked: other processes keep taking ${path}`)
+    } finally {
+      await rm(own, { force: true })
+    }
+  }
+
+  async release(): Promise<void> {
+    clearInterval(this.#touch)
+    await rm(this.#path, { force: true })
+  }
+}
+
+/** Removes the lock of a dead holder. @throws {FolderInUse} if the holder lives. */
+async function takeAwayIfDead(folder: string, path: string): Promise<void> {
+  const text = await readFile(path, 'utf8').catch(() => undefined)
+  if (text === undefined) return
+  const holder = parse(text)
+  if (holder !== undefined && (await lives(holder, path))) {
+    const where = holder.host === hostname() ? '' : ` on ${holder.host}`
+    throw new FolderInUse(
+      `${folder} is in use by process ${holder.pid}${where}: an embedded database belongs to one process. Stop that ` +
+        'process, set CARILLON_HOME to another folder, or set IM_DATABASE_URL to a PostgreSQL that several can share.',
+    )
+  }
+  // Moved, not removed: two processes may come here at once, and one of them may have locked anew meanwhile.
+  const aside = `${path}.dead.${process.pid}.${randomBytes(4).toString('hex')}`
+  try {
+    await rename(path, aside)
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return
+    throw error
+  }
+  if ((await readFile(aside, 'utf8')) !== text) await link(aside, path).catch(() => {})
+  await rm(aside, { force: true })
+}
+
+function parse(text: string): Holder | undefined {
+  try {
+    const { pid, began, host } = JSON.parse(text) as Partial<Holder>
+    if (typeof pid === 'number' && typeof began === 'string' && typeof host === 'string') {
+      return { pid, began, host }
+    }
+  } catch {
+    // Written by something else, or cut off when the disk was full.
+  }
+  return undefined
+}
+
+async function lives(holder: Holder, path: string): Promise<boolean> {
+  if (holder.host !== hostname()) {
+    const { mtimeMs } = await stat(path).catch(() => ({ mtimeMs: 0 }))
+    return Date.now() - mtimeMs < SILENCE_MAX_MS
+  }
+  try {
+    process.kill(holder.pid, 0)
+  } catch (error) {
+    // EPERM: it lives, under another user.
+    if ((error as NodeJS.ErrnoException).code !== 'EPERM') return false
+  }
+  const began = beginning(holder.pid)
+  return began === undefined || holder.began === '' || began === holder.began
+}
+
+/** Field 22 of /proc/<pid>/stat: when the process started; undefined where the system has no such file. */
+function beginning(pid: number): string | undefined {
+  try {
+    const text = readFileSync(`/proc/${pid}/stat`, 'utf8')
+    // The second field is the program's name in parentheses, which may hold spaces.
+    return text.slice(text.lastIndexOf(')') + 2).split(' ')[19]
+  } catch {
+    return undefined
+  }
+}

@@ -1,0 +1,132 @@
+import { parseConversationId } from '../conversation-id.ts'
+import type { IncomingMessage, StoredMessage } from '../message.ts'
+import { badRequest, forbidden, type Refusal } from '../refusal.ts'
+import type { Counters } from './conversations.ts'
+
+/** Messages that are stored together or not at all: one request. */
+export interface Send {
+  readonly messages: readonly IncomingMessage[]
+  /** Sent by an internal service, or accepted before: the senders need not be members now. */
+  readonly trusted: boolean
+  /** When they are due, if they are not to be sent now. */
+  readonly dueAtMs?: number | undefined
+}
+
+/** What became of one message. */
+export type Receipt =
+  | { readonly type: 'stored'; readonly message: StoredMessage }
+  /** It was stored before, under the same clientMsgId: this is the first one. */
+  | { readonly type: 'duplicate'; readonly message: StoredMessage; readonly senderId: string }
+  | { readonly type: 'unstored'; readonly message: IncomingMessage; readonly serverTimeMs: number }
+  | { readonly type: 'delayed'; readonly clientMsgId: string; readonly convId: string }
+
+export type Outcome =
+  | { readonly ok: true; readonly receipts: readonly Receipt[] }
+  | { readonly ok: false; readonly refusal: Refusal }
+
+/** What the database knows of what a plan is about, read while the conversations are locked. */
+export interface Known {
+  readonly conversations: ReadonlyMap<string, Counters>
+  /** Keys are {@link memberKey}. */
+  readonly members: ReadonlySet<string>
+  /** Messages that are stored under the same clientMsgId. Keys are {@link messageKey}. */
+  readonly stored: ReadonlyMap<string, StoredMessage>
+  /** Messages that are accepted and not due. */
+  readonly delayed: ReadonlySet<string>
+}
+
+/** What is to be written, in the order of places. */
+export interface Plan {
+  readonly outcomes: readonly Outcome[]
+  readonly messages: readonly (StoredMessage & IncomingMessage)[]
+  readonly delayed: readonly {
+    readonly message: IncomingMessage
+    readonly dueAtMs: number
+    readonly index: number
+  }[]
+  readonly counters: ReadonlyMap<string, Counters>
+}
+
+export const memberKey = (convId: string, userId: string) => `${userId} ${convId}`
+/** Neither a user id nor a conversation id has spaces. */
+export const messageKey = ({ senderId, convId, clientMsgId }: MessageName) =>
+  `${senderId} ${convId} ${clientMsgId}`
+
+export interface MessageName {
+  readonly senderId: string
+  readonly convId: string
+  readonly clientMsgId: string
+}
+
+/**
+ * Gives every message of every accepted request its place: 1, 2, 3 … in its conversation, in the order in which the
+ * requests came. A request that is refused leaves no trace.
+ */
+export function planCommit(sends: readonly Send[], known: Known, nowMs: number): Plan {
+  const counters = new Map<string, Counters>()
+  const messages: (StoredMessage & IncomingMessage)[] = []
+  const delayed: { message: IncomingMessage; dueAtMs: number; index: number }[] = []
+  const placed = new Map<string, StoredMessage>(known.stored)
+  const waiting = new Set<string>(known.delayed)
+
+  const place = (message: IncomingMessage): StoredMessage & IncomingMessage => {
+    const before = counters.get(message.convId) ?? (known.conversations.get(message.convId) as Counters)
+    const seq = before.maxSeq + 1
+    counters.set(message.convId, { maxSeq: seq, outboxNo: before.outboxNo })
+    return { ...message, seq, serverTimeMs: nowMs }
+  }
+
+  const outcomes = sends.map((send): Outcome => {
+    for (const { convId, senderId } of send.messages) {
+      const refusal = refuse(send, convId, senderId, known)
+      if (refusal !== undefined) return { ok: false, refusal }
+    }
+    const receipts = send.messages.map((message, index): Receipt => {
+      const key = messageKey(message)
+      const { convId, senderId, clientMsgId } = message
+      const first = placed.get(key)
+      if (first !== undefined) return { type: 'duplicate', message: first, senderId }
+      if (waiting.has(key)) return { type: 'delayed', convId, clientMsgId }
+      if (send.dueAtMs !== undefined) {
+        waiting.add(key)
+        delayed.push({ message, dueAtMs: send.dueAtMs, index })
+        return { type: 'delayed', convId, clientMsgId }
+      }
+      if (!message.stored) return { type: 'unstored', message, serverTimeMs: nowMs }
+      const stored = place(message)
+      placed.set(key, stored)
+      messages.push(stored)
+      return { type: 'stored', message: stored }
+    })
+    return { ok: true, receipts }
+  })
+  return { outcomes, messages, delayed, counters }
+}
+
+function refuse(send: Send, convId: string, senderId: string, known: Known): Refusal | undefined {
+  if (known.conversations.has(convId)) {
+    if (send.trusted || known.members.has(memberKey(convId, senderId))) return undefined
+    return forbidden(`not a member of ${convId}`)
+  }
+  // Whether a group exists is nobody's business but its members'.
+  return send.trusted
+    ? badRequest(`there is no conversation ${convId}`)
+    : forbidden(`not a member of ${convId}`)
+}
+
+/** The conversations of two users among these that may be made for their first message. */
+export function singlesToCreate(
+  sends: readonly Send[],
+  exists: (convId: string) => boolean,
+): Map<string, readonly [string, string]> {
+  const singles = new Map<string, readonly [string, string]>()
+  for (const { messages, trusted } of sends) {
+    for (const { convId, senderId } of messages) {
+      if (exists(convId) || singles.has(convId)) continue
+      const conversation = parseConversationId(convId)
+      if (conversation?.kind !== 'single') continue
+      if (trusted || conversation.members.includes(senderId)) singles.set(convId, conversation.members)
+    }
+  }
+  return singles
+}
