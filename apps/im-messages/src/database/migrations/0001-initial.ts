@@ -101,7 +101,7 @@ export async function up(db: Kysely<unknown>): Promise<void> {
       primary key (user_id, pos)
     )`.execute(db)
   await sql`create unique index notices_by_notice_id on notices (user_id, notice_id)`.execute(db)
-  await sql`create index notices_by_time on notices (created_at)`.execute(db)
+  await sql`create index notices_by_time on notices (created_at, user_id, pos)`.execute(db)
 
   await sql`
     create table notice_outbox (

@@ -1,0 +1,171 @@
+import { sql } from 'kysely'
+import type { Database, Session } from '../database/database.ts'
+import type { Publish } from './outbox.ts'
+import { bigintArray, textArray } from './packed.ts'
+
+export interface StoredNotice {
+  readonly convId: string
+  readonly noticeId: string
+  readonly body: Uint8Array
+}
+
+/** Stores a notice for each of these users, at the end of each one's inbox: one statement. */
+export async function storeNotice(
+  session: Session,
+  userIds: readonly string[],
+  { convId, noticeId, body }: StoredNotice,
+  nowMs: number,
+): Promise<void> {
+  await sql`
+    with placed as (
+      insert into inboxes (user_id, max_pos)
+      select user_id, 1 from unnest(${textArray(userIds)}) as w (user_id) order by user_id
+      on conflict (user_id) do update set max_pos = inboxes.max_pos + 1
+      returning user_id, max_pos
+    ), stored as (
+      insert into notices (user_id, pos, conv_id, notice_id, created_at, body)
+      select user_id, max_pos, ${convId}, ${noticeId}, ${nowMs}::bigint, ${body}::bytea from placed
+    )
+    insert into notice_outbox (user_id, pos, bytes, created_at)
+    select user_id, max_pos, ${body.length}::int, ${nowMs}::bigint from placed`.execute(session)
+}
+
+export interface Device {
+  readonly userId: string
+  /** Platform and id: a device is known by both. */
+  readonly device: string
+}
+
+const DAY_MS = 86_400_000
+/** The floor follows the acknowledgements in steps of so many notices: what is above it is looked at each time. */
+const FLOOR_STEP = 20
+
+/** The first notices that a device has not acknowledged, oldest first. A device that is new begins here. */
+export async function pendingNotices(
+  database: Database,
+  device: Device,
+  limit: number,
+  nowMs: number,
+): Promise<{ readonly notices: readonly Uint8Array[]; readonly more: boolean }> {
+  const floor = await floorOf(database, device, nowMs)
+  const { rows } = await database.run((session) =>
+    sql<{ pos: number; body: Uint8Array | null }>`
+      (
+        select n.pos, n.body from notices n
+        left join notice_cursors c
+          on c.user_id = n.user_id and c.device = ${device.device} and c.conv_id = n.conv_id
+        where n.user_id = ${device.userId} and n.pos > ${floor}::bigint and n.pos > coalesce(c.pos, 0)
+        order by n.pos limit ${limit + 1}
+      ) union all (
+        select max_pos, null from inboxes where user_id = ${device.userId}
+      )`.execute(session),
+  )
+  const notices = rows.filter((row) => row.body !== null)
+  const end = rows.find((row) => row.body === null)?.pos ?? 0
+  const acknowledged = (notices[0]?.pos ?? end + 1) - 1
+  if (acknowledged >= floor + FLOOR_STEP) {
+    await database.run((session) =>
+      sql`
+        update notice_devices set floor_pos = greatest(floor_pos, ${acknowledged}::bigint)
+        where user_id = ${device.userId} and device = ${device.device}`.execute(session),
+    )
+  }
+  return {
+    notices: notices.slice(0, limit).map((row) => row.body as Uint8Array),
+    more: notices.length > limit,
+  }
+}
+
+/** Everything up to here is acknowledged. A device that is seen for the first time starts where the furthest stands. */
+async function floorOf(database: Database, { userId, device }: Device, nowMs: number): Promise<number> {
+  const find = () =>
+    database.run((session) =>
+      sql<{ floor_pos: number; seen_at: number }>`
+        select floor_pos, seen_at from notice_devices
+        where user_id = ${userId} and device = ${device}`.execute(session),
+    )
+  let [row] = (await find()).rows
+  if (row === undefined) {
+    await database.run((session) =>
+      sql`
+        with added as (
+          insert into notice_devices (user_id, device, floor_pos, seen_at)
+          select ${userId}, ${device}, coalesce(max(floor_pos), 0), ${nowMs}::bigint
+          from notice_devices where user_id = ${userId}
+          on conflict do nothing returning device
+        )
+        insert into notice_cursors (user_id, device, conv_id, pos)
+        select ${userId}, ${device}, conv_id, max(pos) from notice_cursors
+        where user_id = ${userId} and exists (select from added) group by conv_id
+        on conflict (user_id, device, conv_id)
+        do update set pos = greatest(notice_cursors.pos, excluded.pos)`.execute(session),
+    )
+    row = (await find()).rows[0]
+  } else if (nowMs - row.seen_at > DAY_MS) {
+    await database.run((session) =>
+      sql`
+        update notice_devices set seen_at = ${nowMs}::bigint
+        where user_id = ${userId} and device = ${device}`.execute(session),
+    )
+  }
+  return row?.floor_pos ?? 0
+}
+
+/** Moves a device's position in a notice's channel to that notice, never back. Unknown notices change nothing. */
+export async function acknowledgeNotice(
+  session: Session,
+  { userId, device }: Device,
+  convId: string,
+  noticeId: string,
+): Promise<void> {
+  await sql`
+    insert into notice_cursors (user_id, device, conv_id, pos)
+    select user_id, ${device}, conv_id, pos from notices
+    where user_id = ${userId} and notice_id = ${noticeId} and conv_id = ${convId}
+    on conflict (user_id, device, conv_id) do update set pos = greatest(notice_cursors.pos, excluded.pos)
+    `.execute(session)
+}
+
+/** A notice that was stored, to be published to its user. */
+export interface NoticeEntry {
+  readonly userId: string
+  readonly body: Uint8Array
+}
+
+const ROWS_MAX = 1_000
+
+/** As drainOutbox, for the inboxes of users. */
+export async function drainNoticeOutbox(
+  database: Database,
+  userIds: readonly string[],
+  publish: Publish<NoticeEntry>,
+): Promise<boolean> {
+  const drain = async (session: Session): Promise<boolean> => {
+    const lock = database.shared ? sql`for update of o` : sql``
+    const { rows } = await sql<{ user_id: string; pos: number; body: Uint8Array | null }>`
+      select o.user_id, o.pos, n.body
+      from notice_outbox o left join notices n on n.user_id = o.user_id and n.pos = o.pos
+      where o.user_id = any(${textArray(userIds)}) order by o.user_id, o.pos limit ${ROWS_MAX} ${lock}`.execute(
+      session,
+    )
+    if (rows.length === 0) return false
+    const entries = rows.flatMap(({ user_id: userId, body }) => (body === null ? [] : [{ userId, body }]))
+    await publish(entries)
+    await sql`
+      delete from notice_outbox o using unnest(
+        ${textArray(rows.map((row) => row.user_id))}, ${bigintArray(rows.map((row) => row.pos))}
+      ) as w (user_id, pos) where o.user_id = w.user_id and o.pos = w.pos`.execute(session)
+    return rows.length === ROWS_MAX
+  }
+  return database.shared ? database.relaxedTransaction(drain) : database.run(drain)
+}
+
+/** Users with a notice in the outbox that is older than this. */
+export async function noticeOutboxOlderThan(database: Database, createdBeforeMs: number): Promise<string[]> {
+  const { rows } = await database.run((session) =>
+    sql<{ user_id: string }>`
+      select distinct user_id from notice_outbox
+      where created_at <= ${createdBeforeMs}::bigint limit 1000`.execute(session),
+  )
+  return rows.map((row) => row.user_id)
+}
