@@ -29,8 +29,13 @@ export interface StoredMessage {
  * an ordinary one: stored, and counted as unread.
  * @throws {Refusal}
  */
-export function acceptMessage(data: im.MsgData, senderId: string, nowMs: number): IncomingMessage {
-  const { convId, clientMsgId } = data
+export function acceptMessage(
+  data: im.MsgData.$Properties,
+  senderId: string,
+  nowMs: number,
+): IncomingMessage {
+  const convId = data.convId ?? ''
+  const clientMsgId = data.clientMsgId ?? ''
   const conversation = parseConversationId(convId)
   if (conversation === undefined) throw badRequest('convId is not the id of a conversation')
   if (conversation.kind === 'notice') throw badRequest('a notice channel takes no messages')
@@ -38,7 +43,7 @@ export function acceptMessage(data: im.MsgData, senderId: string, nowMs: number)
   data.senderId = senderId
   data.options ??= im.MsgData.Options.create(ORDINARY)
   data.offlinePush ??= im.MsgData.OfflinePush.create()
-  if (!/^\d{1,19}$/.test(data.clientTime)) data.clientTime = String(nowMs)
+  if (!/^\d{1,19}$/.test(data.clientTime ?? '')) data.clientTime = String(nowMs)
   const { storageForServer, offlinePush } = data.options
   const body = im.MsgData.encode(withoutServerFields(data)).finish()
   if (body.length > limits.messageBytesMax) {
@@ -70,10 +75,8 @@ function checkClientMsgId(id: string): void {
 }
 
 /** Own properties are what is encoded, empty ones too; inherited defaults are not. */
-function withoutServerFields(data: im.MsgData): im.MsgData {
-  for (const field of ['serverMsgId', 'serverTime', 'seq'] as const) {
-    delete (data as Partial<im.MsgData>)[field]
-  }
+function withoutServerFields(data: im.MsgData.$Properties): im.MsgData.$Properties {
+  for (const field of ['serverMsgId', 'serverTime', 'seq'] as const) delete data[field]
   return data
 }
 

@@ -1,6 +1,7 @@
 export { type CloseCode, type GatewayCloseCodes, gatewayCloseCodes } from './close-codes.ts'
 export { binaryFrame, PING_FRAME, spliceTextFrame, textFrame } from './frame.ts'
 export {
+  countField,
   decodeProto,
   encodeError,
   encodeList,

@@ -10,8 +10,6 @@ const CONFLICT_ATTEMPTS = 4
 
 /** How a database is opened: an engine that speaks PostgreSQL, behind the pool that Kysely wants. */
 export interface Engine {
-  /** Other processes use the same database. */
-  readonly shared: boolean
   readonly pool: PostgresPool
   /** Connections whose commits may be lost by a crash of the database: for what may be done twice. */
   readonly relaxedPool: PostgresPool
@@ -20,28 +18,45 @@ export interface Engine {
   close(): Promise<void>
 }
 
-/** The database with its availability: work is refused at once while it is away, and comes back by itself. */
+export interface DatabaseOptions {
+  /** Opens the engine. What it throws ends the start; that a server cannot be reached is found out later. */
+  readonly open: () => Promise<Engine>
+  /** Other processes use the same database. */
+  readonly shared: boolean
+  readonly log: { warn(fields: object, message: string): void }
+}
+
+/** The database with its availability: work is refused at once while it is away, and goes on by itself afterwards. */
 export class Database {
   readonly shared: boolean
   readonly availability: Availability
-  readonly #engine: Engine
-  readonly #db: Kysely<unknown>
-  readonly #relaxed: Kysely<unknown>
+  readonly #options: DatabaseOptions
+  #engine: Engine | undefined
+  #db!: Kysely<unknown>
+  #relaxed!: Kysely<unknown>
+  #migrated = false
 
-  constructor(engine: Engine, log: { warn(fields: object, message: string): void }) {
-    this.shared = engine.shared
+  constructor(options: DatabaseOptions) {
+    this.#options = options
+    this.shared = options.shared
+    this.availability = new Availability(() => this.#prepare(), options.log)
+  }
+
+  async start(): Promise<void> {
+    const engine = await this.#options.open()
     this.#engine = engine
     this.#db = new Kysely({ dialect: new PostgresDialect({ pool: engine.pool }) })
-    this.#relaxed =
-      engine.relaxedPool === engine.pool
-        ? this.#db
-        : new Kysely({ dialect: new PostgresDialect({ pool: engine.relaxedPool }) })
-    let migrated = false
-    this.availability = new Availability(async () => {
-      if (migrated) await sql`select 1`.execute(this.#db)
-      else await engine.migrate()
-      migrated = true
-    }, log)
+    const same = engine.relaxedPool === engine.pool
+    this.#relaxed = same
+      ? this.#db
+      : new Kysely({ dialect: new PostgresDialect({ pool: engine.relaxedPool }) })
+    await this.availability.start()
+  }
+
+  async #prepare(): Promise<void> {
+    if (this.#migrated) await sql`select 1`.execute(this.#db)
+    else await this.#engine?.migrate()
+    this.#migrated = true
   }
 
   /** Runs statements that are each a transaction of their own. @throws {DatabaseAway} */
@@ -64,7 +79,7 @@ export class Database {
 
   async close(): Promise<void> {
     this.availability.stop()
-    await this.#engine.close()
+    await this.#engine?.close()
   }
 
   async #transaction<T>(db: Kysely<unknown>, work: (session: Session) => Promise<T>): Promise<T> {

@@ -22,7 +22,6 @@ export async function embeddedEngine(folder: string): Promise<Engine> {
   }
   const pool = singleConnection(pglite)
   return {
-    shared: false,
     pool,
     relaxedPool: pool,
     migrate: () => migrate({ connect: pool.connect, end: async () => {} }),

@@ -3,9 +3,10 @@ import { readFileSync } from 'node:fs'
 import { link, readFile, rename, rm, stat, utimes, writeFile } from 'node:fs/promises'
 import { hostname } from 'node:os'
 import { join } from 'node:path'
+import { StartError } from '@carillon/service'
 
 /** Another process uses the folder; the message says which, and what to do. */
-export class FolderInUse extends Error {}
+export class FolderInUse extends StartError {}
 
 interface Holder {
   readonly pid: number

@@ -47,7 +47,6 @@ export function postgresEngine({ url, connectionsMax }: PostgresOptions): Engine
   // An idle connection that ends is replaced by the pool; without a listener it would end the process.
   for (const each of [pool, relaxedPool]) each.on('error', () => {})
   return {
-    shared: true,
     pool: guarded(pool),
     relaxedPool: guarded(relaxedPool),
     async migrate() {

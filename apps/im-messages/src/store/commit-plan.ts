@@ -35,6 +35,12 @@ export interface Known {
   readonly delayed: ReadonlySet<string>
 }
 
+/** A plan that was carried out. */
+export interface Committed extends Plan {
+  /** Conversations that were made for their first message. */
+  readonly created: readonly string[]
+}
+
 /** What is to be written, in the order of places. */
 export interface Plan {
   readonly outcomes: readonly Outcome[]

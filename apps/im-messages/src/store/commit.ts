@@ -2,6 +2,7 @@ import { sql } from 'kysely'
 import type { Session } from '../database/database.ts'
 import type { StoredMessage } from '../message.ts'
 import {
+  type Committed,
   type Known,
   type MessageName,
   memberKey,
@@ -18,7 +19,7 @@ import { bigintArray, intArray, pack, textArray } from './packed.ts'
  * Stores what arrived together, in the transaction of `session`: four statements, however many requests. Each request
  * is stored whole or not at all; when the transaction fails, none of them is.
  */
-export async function commit(session: Session, sends: readonly Send[], nowMs: number): Promise<Plan> {
+export async function commit(session: Session, sends: readonly Send[], nowMs: number): Promise<Committed> {
   const convIds = [...new Set(sends.flatMap(({ messages }) => messages.map(({ convId }) => convId)))]
   const conversations = await lockConversations(session, convIds)
   const singles = singlesToCreate(sends, (convId) => conversations.has(convId))
@@ -31,7 +32,7 @@ export async function commit(session: Session, sends: readonly Send[], nowMs: nu
   const known = { conversations, ...(await lookUp(session, sends)) }
   const plan = planCommit(sends, known, nowMs)
   await write(session, plan, conversations, nowMs)
-  return plan
+  return { ...plan, created: [...singles.keys()] }
 }
 
 /** Who of the senders is a member, and what is stored already. In a statement after the lock, to see what it waited for. */

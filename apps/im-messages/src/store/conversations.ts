@@ -59,6 +59,13 @@ export async function createSingles(
     from wanted join made using (conv_id)`.execute(session)
 }
 
+/** Makes a conversation without members, if it does not exist. */
+export async function createConversation(session: Session, convId: string, nowMs: number): Promise<void> {
+  await sql`
+    insert into conversations (conv_id, updated_at) values (${convId}, ${nowMs}::bigint)
+    on conflict do nothing`.execute(session)
+}
+
 /** Members are published in pieces of so many: a NATS message holds 1 MiB. */
 const MEMBERS_IN_CHANGE_MAX = 5_000
 

@@ -2,7 +2,7 @@ import { sql } from 'kysely'
 import type { Database } from '../database/database.ts'
 import { printUnstored, reopenMessage } from '../message.ts'
 import { commit } from './commit.ts'
-import type { Plan, Send } from './commit-plan.ts'
+import type { Committed, Send } from './commit-plan.ts'
 import { lockConversations } from './conversations.ts'
 import { putUnstored } from './outbox.ts'
 import { textArray } from './packed.ts'
@@ -18,7 +18,11 @@ const MESSAGES_MAX = 500
 export async function sendDue(
   database: Database,
   nowMs: number,
-): Promise<{ readonly plan: Plan | undefined; readonly convIds: readonly string[]; readonly more: boolean }> {
+): Promise<{
+  readonly done: Committed | undefined
+  readonly convIds: readonly string[]
+  readonly more: boolean
+}> {
   const due = await database.run((session) =>
     sql<{ conv_id: string }>`
       select distinct conv_id from (
@@ -26,8 +30,8 @@ export async function sendDue(
       ) as first limit ${CONVERSATIONS_MAX}`.execute(session),
   )
   const convIds = due.rows.map((row) => row.conv_id)
-  if (convIds.length === 0) return { plan: undefined, convIds, more: false }
-  const plan = await database.transaction(async (session) => {
+  if (convIds.length === 0) return { done: undefined, convIds, more: false }
+  const done = await database.transaction(async (session) => {
     await lockConversations(session, convIds)
     const { rows } = await sql<{
       body: Uint8Array
@@ -43,15 +47,15 @@ export async function sendDue(
     rows.sort((a, b) => a.due_at - b.due_at || a.accepted_at - b.accepted_at || a.batch_index - b.batch_index)
     const sends: Send[] = rows.map(({ body }) => ({ messages: [reopenMessage(body)], trusted: true }))
     if (sends.length === 0) return undefined
-    const done = await commit(session, sends, nowMs)
-    for (const outcome of done.outcomes) {
+    const committed = await commit(session, sends, nowMs)
+    for (const outcome of committed.outcomes) {
       for (const receipt of outcome.ok ? outcome.receipts : []) {
         if (receipt.type !== 'unstored') continue
         const { message } = receipt
         await putUnstored(session, message.convId, printUnstored(message, nowMs), nowMs)
       }
     }
-    return done
+    return committed
   })
-  return { plan, convIds, more: true }
+  return { done, convIds, more: true }
 }
