@@ -1,0 +1,161 @@
+import { decodeProto, im as proto } from '@carillon/codec'
+import { type ImOfflinePush, im } from '@carillon/events'
+import { eventually } from '@carillon/testkit'
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
+import { engines, Stage } from './stage.ts'
+
+describe.each(engines)('what gateways need, on %s', (engine) => {
+  let stage: Stage
+  beforeAll(async () => {
+    stage = await Stage.open(engine)
+    await stage.service()
+  }, 60_000)
+  afterAll(() => stage.close())
+
+  const conversations = async (userId: string, after = '') => {
+    const request = proto.rpc.ConversationsReq.encode({ userId, after }).finish()
+    return proto.rpc.ConversationsResp.decode(await stage.bus.request(im.conversations, {}, request))
+  }
+  const catchUp = async (items: proto.rpc.CatchUpReq.Item.$Properties[]) => {
+    const request = proto.rpc.CatchUpReq.encode({ items }).finish()
+    return proto.rpc.CatchUpResp.decode(await stage.bus.request(im.catchUp, {}, request))
+  }
+  const memberChanges = async () => {
+    const changes: proto.rpc.MembersChanged[] = []
+    stage.bus.subscribe(im.members, {}, ({ payload }) => {
+      const change = decodeProto(proto.rpc.MembersChanged, payload)
+      if (change) changes.push(change)
+    })
+    await stage.bus.roundTrip()
+    return changes
+  }
+
+  test('the conversations of a user, page by page', async () => {
+    const groups = Array.from({ length: 2_003 }, (_, i) => `group:p${i}`).sort()
+    for (const group of groups) await stage.putGroup(group, ['pat'])
+    await stage.user('pat').send('group:p7', 'x')
+    const first = await conversations('pat')
+    expect(first.memberships).toHaveLength(2_000)
+    expect(first.more).toBe(true)
+    const rest = await conversations('pat', first.memberships.at(-1)?.convId as string)
+    expect(rest.more).toBe(false)
+    const all = [...first.memberships, ...rest.memberships]
+    expect(all.map(({ convId }) => convId).sort()).toEqual(groups)
+    expect(all.find(({ convId }) => convId === 'group:p7')).toMatchObject({ maxSeq: '1', version: '2' })
+    expect((await conversations('nobody')).memberships).toEqual([])
+    expect((await conversations('no user')).code).toBe(proto.ResponseBody.Code.RequestError)
+  }, 60_000)
+
+  test('changes of members are told in their order, before the messages that follow them', async () => {
+    const changes = await memberChanges()
+    const order: string[] = []
+    stage.bus.subscribe(im.members, { convId: 'group:m' }, ({ payload }) => {
+      const { added, removed } = proto.rpc.MembersChanged.decode(payload)
+      order.push(`+${added} -${removed}`)
+    })
+    stage.bus.subscribe(im.pushConv, { convId: 'group:m' }, () => order.push('message'))
+    await stage.bus.roundTrip()
+    await stage.putGroup('group:m', ['ann'])
+    await stage.bus.request(im.convAddMembers, {}, { convId: 'group:m', members: ['bob', 'ann'] })
+    await stage.user('bob').send('group:m', 'x')
+    await stage.bus.request(im.convRemoveMembers, {}, { convId: 'group:m', members: ['bob', 'carl'] })
+    await stage
+      .user('dan')
+      .send('single:ann-dan', 'x')
+      .catch(() => {})
+    await eventually(() => order.length === 4)
+    expect(order).toEqual(['+ann -', '+bob -', 'message', '+ -bob'])
+    const own = changes.filter(({ convId }) => convId === 'group:m')
+    expect(own.map(({ version, maxSeq }) => [version, maxSeq])).toEqual([
+      ['1', '0'],
+      ['2', '0'],
+      ['4', '1'],
+    ])
+    await eventually(() =>
+      changes.some(({ convId, added }) => convId === 'single:ann-dan' && added.length === 2),
+    )
+    // Nothing changes: nothing is told.
+    await stage.putGroup('group:m', ['ann'])
+    expect((await conversations('ann')).memberships.find(({ convId }) => convId === 'group:m')?.version).toBe(
+      '4',
+    )
+  })
+
+  test('a group of ten thousand is told of in pieces that fit', async () => {
+    const changes = await memberChanges()
+    const members = Array.from({ length: 10_000 }, (_, i) => `${'m'.repeat(50)}_${i}`)
+    expect(await stage.putGroup('group:huge', members)).toMatchObject({ error_code: 0 })
+    await eventually(() => changes.flatMap(({ added }) => added).length === 10_000)
+    expect(changes.flatMap(({ added }) => added)).toEqual(members)
+    const others = members.map((_, i) => `${'n'.repeat(50)}_${i}`)
+    expect(await stage.putGroup('group:huge', others)).toMatchObject({ error_code: 0 })
+    await eventually(() => changes.flatMap(({ removed }) => removed).length === 10_000)
+    const more = { convId: 'group:huge', members: ['one_more'] }
+    expect(await stage.bus.request(im.convAddMembers, {}, more)).toEqual({
+      error_code: -1,
+      error_reason: 'a conversation has at most 10000 members',
+    })
+  }, 60_000)
+
+  test('what a gateway has missed, oldest first, in answers that fit', async () => {
+    await stage.putGroup('group:missed', ['ann'])
+    const ann = stage.user('ann')
+    await ann.sendAll(['1', '2', '3'].map((text) => ann.message('group:missed', text)))
+    const { items } = await catchUp([
+      { convId: 'group:missed', afterSeq: '1' },
+      { convId: 'group:missed', afterSeq: '3' },
+      { convId: 'group:unknown', afterSeq: '0' },
+    ])
+    expect(items.map(({ lastSeq, maxSeq }) => [lastSeq, maxSeq])).toEqual([
+      ['3', '3'],
+      ['3', '3'],
+      ['0', '0'],
+    ])
+    expect(items[0]?.messages?.map((bytes) => proto.MsgData.decode(bytes).seq)).toEqual(['2', '3'])
+    expect(items[1]?.messages).toEqual([])
+
+    await stage.putGroup('group:fat', ['ann'])
+    for (let i = 0; i < 20; i++) await ann.send('group:fat', 'x'.repeat(60_000))
+    const seqs: string[] = []
+    for (let afterSeq = '0'; afterSeq !== '20'; ) {
+      const [item] = (await catchUp([{ convId: 'group:fat', afterSeq }])).items
+      expect(item?.maxSeq).toBe('20')
+      seqs.push(...(item?.messages ?? []).map((bytes) => proto.MsgData.decode(bytes).seq))
+      expect(seqs.at(-1)).toBe(item?.lastSeq)
+      afterSeq = item?.lastSeq as string
+    }
+    expect(seqs).toEqual(Array.from({ length: 20 }, (_, i) => String(i + 1)))
+  })
+
+  test('members without a connection are told of, where a message asks for it', async () => {
+    const members = Array.from({ length: 6_000 }, (_, i) => `crowd_${i}`)
+    await stage.putGroup('group:crowd', members)
+    // Two gateways hold all but three of them; one of those is the sender.
+    const held = [new Set(members.slice(3, 3_000)), new Set(members.slice(2_000))]
+    for (const [i, users] of held.entries()) {
+      stage.bus.serve(im.presence, {}, ({ payload }) => {
+        const { userIds } = proto.rpc.PresenceReq.decode(payload)
+        const online = userIds.filter((userId) => users.has(userId))
+        return proto.rpc.PresenceResp.encode({ instanceId: `g${i}`, online }).finish()
+      })
+    }
+    const pushes: ImOfflinePush[] = []
+    stage.bus.subscribe(im.offlinePush, {}, ({ payload }) => pushes.push(payload))
+    await stage.bus.roundTrip()
+    const sender = stage.user('crowd_0')
+    const offlinePush = { title: 'News', content: 'from crowd_0', payload: '{"n":1}' }
+    await sender.send('group:crowd', 'quiet')
+    await sender.send('group:crowd', 'loud', {
+      options: { storageForServer: true, offlinePush: true },
+      offlinePush,
+    })
+    await eventually(() => pushes.length >= 2)
+    expect(pushes.map(({ user_id }) => user_id).sort()).toEqual(['crowd_1', 'crowd_2'])
+    expect(pushes[0]).toMatchObject({
+      conv_id: 'group:crowd',
+      server_msg_id: 'group:crowd-2',
+      sender_id: 'crowd_0',
+      ...offlinePush,
+    })
+  }, 60_000)
+})

@@ -1,0 +1,123 @@
+import { type ImNotice, im } from '@carillon/events'
+import { eventually } from '@carillon/testkit'
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
+import { engines, Stage } from './stage.ts'
+
+const notice = (text: string, extra: Partial<ImNotice['notice']> = {}): ImNotice['notice'] => ({
+  convId: 'notice:system',
+  title: text,
+  contentType: 3,
+  content: Buffer.from(text).toString('base64'),
+  ...extra,
+})
+
+describe.each(engines)('notices on %s', (engine) => {
+  let stage: Stage
+  beforeAll(async () => {
+    stage = await Stage.open(engine)
+    await stage.service()
+  }, 60_000)
+  afterAll(() => stage.close())
+
+  const send = async (userIds: string[], text: string, extra: Partial<ImNotice['notice']> = {}) => {
+    const answer = await stage.bus.request(im.noticeSend, {}, { userIds, notice: notice(text, extra) })
+    expect(answer).toMatchObject({ error_code: 0, error_reason: '', noticeId: expect.any(String) })
+    return answer.noticeId as string
+  }
+  const titles = async (user: ReturnType<Stage['user']>) => {
+    const { notices } = await user.pending()
+    return notices.map(({ title }) => title)
+  }
+
+  test('a notice is stored for each of its users, pushed, and pending for each device until it acknowledges', async () => {
+    const inbox = await stage.inbox('ann')
+    const noticeId = await send(['ann', 'bob', 'ann'], 'one', {
+      options: { updateConvMsg: true },
+      unreadCount: 2,
+    })
+    await eventually(() => inbox.notices.length === 1)
+    expect(inbox.notices[0]).toMatchObject({
+      noticeId,
+      convId: 'notice:system',
+      title: 'one',
+      contentType: 3,
+      unreadCount: 2,
+      createTime: String(stage.clock.now()),
+      options: { updateConvMsg: true },
+    })
+    const [phone, tablet] = [stage.user('ann', 'phone'), stage.user('ann', 'tablet')]
+    expect((await phone.pending()).notices).toEqual(inbox.notices)
+    await send(['ann'], 'two')
+    expect(await titles(tablet)).toEqual(['one', 'two'])
+    await phone.ack(noticeId, 'notice:system')
+    expect(await titles(phone)).toEqual(['two'])
+    expect(await titles(tablet)).toEqual(['one', 'two'])
+    // A device that is new starts where the furthest one stands.
+    expect(await titles(stage.user('ann', 'desk', 'pc'))).toEqual(['two'])
+    expect(await titles(stage.user('bob'))).toEqual(['one'])
+  })
+
+  test('acknowledgements only go forward, each channel for itself; unknown ones change nothing', async () => {
+    const a1 = await send(['eve'], 'a1', { convId: 'notice:a' })
+    const b1 = await send(['eve'], 'b1', { convId: 'notice:b' })
+    const a2 = await send(['eve'], 'a2', { convId: 'notice:a' })
+    const eve = stage.user('eve')
+    await eve.ack(a2, 'notice:a')
+    expect(await titles(eve)).toEqual(['b1'])
+    await eve.ack(a1, 'notice:a')
+    expect(await titles(eve)).toEqual(['b1'])
+    await eve.ack(b1, 'notice:a')
+    await eve.ack('nothing', 'notice:b')
+    await eve.ack("' or 1=1 --", "notice:'b")
+    await eve.ack('\0', 'x'.repeat(10_000))
+    expect(await titles(eve)).toEqual(['b1'])
+    // Another user's notice is unknown.
+    await stage.user('carl').ack(b1, 'notice:b')
+    expect(await titles(eve)).toEqual(['b1'])
+    await eve.ack(b1, 'notice:b')
+    expect(await titles(eve)).toEqual([])
+  })
+
+  test('twenty at a time, in order, until all are acknowledged', async () => {
+    const ids: string[] = []
+    for (let i = 0; i < 75; i++) ids.push(await send(['fay'], `${i}`))
+    const fay = stage.user('fay')
+    const seen: string[] = []
+    for (let rounds = 0; rounds < 10; rounds++) {
+      const { notices, more } = await fay.pending()
+      expect(notices.length).toBeLessThanOrEqual(20)
+      expect(more).toBe(seen.length + notices.length < 75)
+      if (notices.length === 0) break
+      for (const { noticeId, convId } of notices) {
+        seen.push(noticeId)
+        await fay.ack(noticeId, convId)
+      }
+    }
+    expect(seen).toEqual(ids)
+  })
+
+  test('what is for those who are online is pushed once and not stored', async () => {
+    const inbox = await stage.inbox('gus')
+    await send(['gus'], 'now', { options: { onlinePushOnce: true } })
+    await eventually(() => inbox.notices.length === 1)
+    expect(inbox.notices[0]?.options?.onlinePushOnce).toBe(true)
+    expect(await titles(stage.user('gus'))).toEqual([])
+  })
+
+  test('a large audience gets each its own', async () => {
+    const userIds = Array.from({ length: 3_000 }, (_, i) => `many_${i}`)
+    await send(userIds, 'all')
+    expect(await titles(stage.user('many_0'))).toEqual(['all'])
+    expect(await titles(stage.user('many_2999'))).toEqual(['all'])
+  })
+
+  test('what is not a notice is refused with the reason', async () => {
+    const refused = { userIds: ['ann'], notice: notice('x', { convId: 'nonsense' }) }
+    expect(await stage.bus.request(im.noticeSend, {}, refused)).toEqual({
+      error_code: -1,
+      error_reason: 'convId is not the id of a conversation',
+    })
+    const large = { userIds: ['ann'], notice: notice('x', { title: 'x'.repeat(70_000) }) }
+    expect(await stage.bus.request(im.noticeSend, {}, large)).toMatchObject({ error_code: -1 })
+  })
+})
