@@ -63,19 +63,18 @@ describe.each(engines)('delayed messages on %s', (engine) => {
     expect(pushed.messages.map(({ seq }) => seq)).toEqual(['1', '0'])
   })
 
-  test.each([864_001, -1, 2_147_483_647, -2_147_483_648])(
-    'deliverAfter %d is refused',
-    async (deliverAfter) => {
-      await stage.service()
-      await stage.putGroup('group:a', ['ann'])
-      const ann = stage.user('ann')
+  test('more than ten days, and less than none, are refused', async () => {
+    await stage.service()
+    await stage.putGroup('group:a', ['ann'])
+    const ann = stage.user('ann')
+    for (const deliverAfter of [864_001, -1, 2_147_483_647, -2_147_483_648]) {
       await expect(ann.sendAll([ann.message('group:a', 'x')], deliverAfter)).rejects.toMatchObject({
         code: 'RequestError',
         message: 'deliverAfter must be from 0 to 864000 seconds',
       })
-      await ann.sendAll([ann.message('group:a', 'x')], 864_000)
-      await ann.sendAll([ann.message('group:a', 'x')], 0)
-      expect((await ann.seqs(['group:a']))['group:a']?.maxSeq).toBe('1')
-    },
-  )
+    }
+    await ann.sendAll([ann.message('group:a', 'x')], 864_000)
+    await ann.sendAll([ann.message('group:a', 'x')], 0)
+    expect((await ann.seqs(['group:a']))['group:a']?.maxSeq).toBe('1')
+  })
 })

@@ -2,13 +2,15 @@ import { decodeProto, im as proto } from '@carillon/codec'
 import { type ImOfflinePush, im } from '@carillon/events'
 import { eventually } from '@carillon/testkit'
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
-import { engines, Stage } from './stage.ts'
+import { sql } from 'kysely'
+import { engines, type MessageService, Stage } from './stage.ts'
 
 describe.each(engines)('what gateways need, on %s', (engine) => {
   let stage: Stage
+  let service: MessageService
   beforeAll(async () => {
     stage = await Stage.open(engine)
-    await stage.service()
+    service = await stage.service()
   }, 60_000)
   afterAll(() => stage.close())
 
@@ -32,7 +34,13 @@ describe.each(engines)('what gateways need, on %s', (engine) => {
 
   test('the conversations of a user, page by page', async () => {
     const groups = Array.from({ length: 2_003 }, (_, i) => `group:p${i}`).sort()
-    for (const group of groups) await stage.putGroup(group, ['pat'])
+    await service.database.run((session) =>
+      sql`
+        with c as (
+          insert into conversations (conv_id, outbox_no, updated_at) select unnest(${groups}::text[]), 1, 0
+        ) insert into members (conv_id, user_id, min_seq, joined_at) select unnest(${groups}::text[]), 'pat', 0, 0
+        `.execute(session),
+    )
     await stage.user('pat').send('group:p7', 'x')
     const first = await conversations('pat')
     expect(first.memberships).toHaveLength(2_000)

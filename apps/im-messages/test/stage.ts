@@ -1,10 +1,13 @@
-import { mkdtemp, rm } from 'node:fs/promises'
+import { existsSync } from 'node:fs'
+import { cp, mkdir, mkdtemp, readFile, rename, rm } from 'node:fs/promises'
+import { createRequire } from 'node:module'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { Bus } from '@carillon/bus'
 import { decodeProto, im as proto } from '@carillon/codec'
 import { im } from '@carillon/events'
 import { ManualClock, NatsServer, PostgresServer, postgresBin, testEnvironment } from '@carillon/testkit'
+import { PGlite } from '@electric-sql/pglite'
 import { create, readConfig } from '../src/server.ts'
 
 export type Engine = 'PGlite' | 'PostgreSQL'
@@ -15,6 +18,26 @@ export type MessageService = ReturnType<typeof create>
 
 /** A stored or pushed message with its sub-messages, as a client sees it. */
 export type Message = proto.MsgData
+
+/**
+ * PGlite takes seconds to make a database and a fraction of one to open it: an empty one is made once and copied, as
+ * the service would make it. Several test processes may be here at once.
+ */
+async function copyEmptyDatabase(folder: string): Promise<void> {
+  const cache = new URL('../node_modules/.cache', import.meta.url).pathname
+  const { version } = JSON.parse(await readFile(join(pgliteFolder(), 'package.json'), 'utf8'))
+  const template = join(cache, `pglite-${version}`)
+  if (!existsSync(template)) {
+    await mkdir(cache, { recursive: true })
+    const own = await mkdtemp(join(cache, 'making-'))
+    await (await PGlite.create(join(own, 'data'))).close()
+    await rename(join(own, 'data'), template).catch(() => {})
+    await rm(own, { recursive: true, force: true })
+  }
+  await cp(template, join(folder, 'im-messages', 'data'), { recursive: true })
+}
+
+const pgliteFolder = () => join(dirname(createRequire(import.meta.url).resolve('@electric-sql/pglite')), '..')
 
 /** A nats-server, a database, message services, and the gateways' side of the contract. */
 export class Stage {
@@ -38,6 +61,7 @@ export class Stage {
       engine === 'PostgreSQL' ? PostgresServer.start() : undefined,
       mkdtemp(join(tmpdir(), 'carillon-im-')),
     ])
+    if (postgres === undefined) await copyEmptyDatabase(folder)
     const stage = new Stage(nats, postgres, folder)
     const connected = new Promise<void>((resolve) => {
       stage.bus.onChange((up) => up && resolve())
