@@ -1,8 +1,10 @@
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
 import { Bus } from '@carillon/bus'
 import { discovery as announcements } from '@carillon/events'
 import { eventually, loginToken, NatsServer, WebSocketClient } from '@carillon/testkit'
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals'
-import { freePorts, ScriptFolder } from './script-run.ts'
+import { freePorts, root, ScriptFolder } from './script-run.ts'
 
 let folder: ScriptFolder
 let nats: NatsServer | undefined
@@ -86,4 +88,27 @@ describe('processes of a fleet', () => {
     }
     expect(run.output).not.toContain('at ')
   })
+
+  const whereLimited = existsSync('/proc/self/limits') ? test : test.skip
+  whereLimited(
+    'no more connections are let in than the limit of open files has room for',
+    async () => {
+      nats = await NatsServer.start()
+      const main = join(root, 'apps', 'auction-push', 'dist', 'main.js')
+      const run = folder.spawn('sh', ['-c', 'ulimit -n 600; exec "$0" "$@"', process.execPath, main], {
+        NATS_URL: nats.url,
+        DRAIN_SECONDS: '0',
+        DRAIN_DELAY_SECONDS: '0',
+      })
+      await eventually(() => run.output.includes('the limit of open files leaves room for fewer connections'))
+      expect(run.output).toContain('"connections_max":50000,"open_files_max":600,"lowered_to":344')
+      const metrics = await eventually(async () => {
+        const response = await fetch(`http://127.0.0.1:${folder.port('AUCTION_ADMIN_PORT')}/metrics`)
+        return response.text()
+      })
+      expect(metrics).toMatch(/^carillon_connections_max\{.*\} 344$/m)
+      expect(await run.stop('SIGTERM')).toBe(0)
+    },
+    60_000,
+  )
 })

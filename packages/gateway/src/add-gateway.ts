@@ -2,9 +2,10 @@ import { readFileSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { GatewayCloseCodes } from '@carillon/codec'
 import { commonSettings } from '@carillon/events'
-import type { Service } from '@carillon/service'
+import { openFilesMax, type Service } from '@carillon/service'
 import { Announcer } from './announcer.ts'
 import type { ClientConnection } from './client-connection.ts'
+import { connectionsThatFit } from './connections-that-fit.ts'
 import { serveControl } from './control.ts'
 import { Gateway } from './gateway.ts'
 import type { GatewayConfig } from './gateway-config.ts'
@@ -56,11 +57,20 @@ export function addGateway<C extends ClientConnection, T extends Transport>(
     },
   })
 
+  // Beyond the limit of open files, the system would refuse clients and the connection to NATS alike.
+  const openFiles = openFilesMax()
+  const fits = connectionsThatFit(openFiles)
   let announced = limits.connectionsMax
   settings.follow(commonSettings.maxConnections, limits.connectionsMax, (value) => {
-    limits.connectionsMax = value
-    if (value !== announced) announcer.announce()
-    announced = value
+    limits.connectionsMax = Math.min(value, fits)
+    if (value > fits) {
+      log.warn(
+        { connections_max: value, open_files_max: openFiles, lowered_to: fits },
+        'the limit of open files leaves room for fewer connections',
+      )
+    }
+    if (limits.connectionsMax !== announced) announcer.announce()
+    announced = limits.connectionsMax
   })
   serveControl({
     bus,

@@ -112,6 +112,7 @@ export class Gateway<C extends ClientConnection = ClientConnection> {
     metrics.countOf('frames_in_total', 'Frames received, pings and pongs included', () => this.#framesIn)
     metrics.countOf('bytes_in_total', 'Payload bytes received', () => this.#bytesIn)
     metrics.gaugeOf('connections', 'Open connections', () => connections.size)
+    metrics.gaugeOf('connections_max', 'Connections that are let in', () => this.limits.connectionsMax)
     metrics.gaugeOf('queued_bytes', 'Bytes that wait for clients', () => {
       let bytes = 0
       for (const connection of connections) bytes += connection.queuedBytes

@@ -4,6 +4,7 @@ export { type Environment, EnvironmentError, env, readEnvironment } from './envi
 export { listen, PortError, StartError } from './listening.ts'
 export { createLogger, type Logger } from './logger.ts'
 export { Metrics } from './metrics.ts'
+export { openFilesMax } from './open-files.ts'
 export { run } from './run.ts'
 export { type SecretVariable, secretProblems } from './secret.ts'
 export { type Overrides, type Part, Service } from './service.ts'
