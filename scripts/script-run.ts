@@ -26,6 +26,11 @@ export class ScriptRun {
     this.#child.once('exit', (code, signal) => (this.exitCode = code ?? signal ?? ''))
   }
 
+  /** Types a line. */
+  type(line: string): void {
+    this.#child.stdin?.write(`${line}\n`)
+  }
+
   get pid(): number {
     return this.#child.pid as number
   }

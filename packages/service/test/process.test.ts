@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { eventually } from '@carillon/testkit'
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals'
 
-const PATIENCE_MS = 20_000
+const TIMEOUT_MS = 20_000
 
 let folder: string
 let processes: ChildProcess[]
@@ -43,14 +43,14 @@ async function start(behaviour: string, stdout: 'pipe' | number = 'pipe', env: N
     adminPort = message.adminPort ?? adminPort
   })
   const ended = () => child.exitCode !== null || child.signalCode !== null
-  await eventually(() => adminPort !== 0 || ended(), PATIENCE_MS)
+  await eventually(() => adminPort !== 0 || ended(), TIMEOUT_MS)
   return {
     child,
     errors,
     url: `http://127.0.0.1:${adminPort}`,
     async end(signal?: NodeJS.Signals) {
       if (signal) child.kill(signal)
-      await eventually(ended, PATIENCE_MS)
+      await eventually(ended, TIMEOUT_MS)
       return child.exitCode ?? child.signalCode
     },
   }
@@ -70,10 +70,7 @@ const metric = async (url: string, name: string) => {
 
 describe('a log that cannot be written stops nothing', () => {
   const dropping = async (url: string) => {
-    await eventually(
-      async () => (await metric(url, 'carillon_log_lines_dropped_total')) > 20_000,
-      PATIENCE_MS,
-    )
+    await eventually(async () => (await metric(url, 'carillon_log_lines_dropped_total')) > 20_000, TIMEOUT_MS)
     expect(await metric(url, 'process_resident_memory_bytes')).toBeLessThan(400_000_000)
     expect((await fetch(`${url}/healthz`)).status).toBe(200)
   }
@@ -82,12 +79,12 @@ describe('a log that cannot be written stops nothing', () => {
     const { child, url, end } = await start('flood')
     await dropping(url)
     const output = collect(child.stdout)
-    await eventually(() => output.text.includes('log lines were dropped'), PATIENCE_MS)
+    await eventually(() => output.text.includes('log lines were dropped'), TIMEOUT_MS)
     child.stdout?.pause()
     const dropped = await metric(url, 'carillon_log_lines_dropped_total')
     await eventually(
       async () => (await metric(url, 'carillon_log_lines_dropped_total')) > dropped,
-      PATIENCE_MS,
+      TIMEOUT_MS,
     )
     expect(await end('SIGTERM')).toBe(0)
     // What did arrive is whole lines.

@@ -6,7 +6,7 @@ const STOP_TIMEOUT_MS = 10_000
 
 export interface ChildListener {
   started(instanceId: string): void
-  complaint(text: string): void
+  stderr(text: string): void
   ended(code: number | string): void
 }
 
@@ -28,7 +28,7 @@ export class Child {
       } catch {
         // The disk may be full; the terminal still shows it.
       }
-      listener.complaint(chunk.toString())
+      listener.stderr(chunk.toString())
     })
     this.#process.on('message', (message: { type?: string; instanceId?: string }) => {
       if (message.type === 'started') listener.started(String(message.instanceId))

@@ -17,6 +17,6 @@ export type FromSupervisor =
   /** A service has opened its ports; the id is the one that its `/readyz` names. */
   | { readonly type: 'started'; readonly name: string; readonly instanceId: string }
   /** What a service says on its standard error. */
-  | { readonly type: 'complaint'; readonly name: string; readonly text: string }
+  | { readonly type: 'stderr'; readonly name: string; readonly text: string }
   /** A process has ended without having been asked to. */
   | { readonly type: 'ended'; readonly name: string; readonly code: number | string }

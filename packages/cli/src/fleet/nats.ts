@@ -22,7 +22,7 @@ export function natsPlan(command: string, port: number, logFile: string): Proces
  */
 export async function natsFolderIsFree(print: (line: string) => void): Promise<void> {
   const deadline = performance.now() + PREVIOUS_TIMEOUT_MS
-  for (let said = false; ; said = true) {
+  for (let waiting = false; ; waiting = true) {
     const nats = findNats()
     if (nats === undefined) return
     const { pid, supervised } = nats
@@ -32,7 +32,7 @@ export async function natsFolderIsFree(print: (line: string) => void): Promise<v
           'or set CARILLON_HOME to another folder',
       )
     }
-    if (!said) print('waiting for the nats-server of an earlier fleet to end …')
+    if (!waiting) print('waiting for the nats-server of an earlier fleet to end …')
     await sleep(100)
   }
 }

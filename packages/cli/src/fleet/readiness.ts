@@ -47,8 +47,8 @@ async function readyz(service: ServiceInfo): Promise<Readiness | undefined> {
 }
 
 /** Waits until discovery knows the gateways, for as long as they may take to announce themselves. */
-export async function discovered(chosen: readonly ServiceInfo[], signal: AbortSignal): Promise<void> {
-  const discovery = chosen.find(({ alias }) => alias === 'discovery')
+export async function discovered(selected: readonly ServiceInfo[], signal: AbortSignal): Promise<void> {
+  const discovery = selected.find(({ alias }) => alias === 'discovery')
   if (discovery === undefined) return
   const url = `${baseUrlOf(discovery)}/iapi/websocket/end_points`
   const deadline = performance.now() + DISCOVERED_TIMEOUT_MS
@@ -58,7 +58,7 @@ export async function discovered(chosen: readonly ServiceInfo[], signal: AbortSi
     if (endPoints === undefined) return
     const known = ({ alias, client }: ServiceInfo) =>
       client === undefined || endPoints[alias]?.error_code === 0
-    if (chosen.every(known)) return
+    if (selected.every(known)) return
     await sleep(POLL_MS)
   }
 }

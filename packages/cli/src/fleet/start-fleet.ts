@@ -23,15 +23,15 @@ export interface FleetOptions {
 const NATS_PORT = 4_222
 
 const print = (line: string) => void process.stdout.write(`${line}\n`)
-const complain = (text: string) => void process.stderr.write(text)
+const printError = (text: string) => void process.stderr.write(text)
 
 /** Starts NATS and the services, says how to try them, and stops all of it when it is asked to. */
 export async function startFleet({ only, natsServer }: FleetOptions): Promise<void> {
-  const chosen = selectServices(only)
+  const selected = selectServices(only)
   const stopping = new AbortController()
   const instances = new Map<string, string>()
 
-  const ports = await resolvePorts(chosen)
+  const ports = await resolvePorts(selected)
   const natsPort = natsServer === undefined ? undefined : await choosePort(NATS_PORT)
   const natsUrl = natsPort === undefined ? (process.env.NATS_URL as string) : `nats://127.0.0.1:${natsPort}`
   const written = writeFleetState({ pid: process.pid, natsUrl, ports })
@@ -47,15 +47,15 @@ export async function startFleet({ only, natsServer }: FleetOptions): Promise<vo
   }
 
   const supervisor = new SupervisorProcess(received, () => {
-    complain(colors.red('the supervisor ended; everything is stopped\n'))
+    printError(colors.red('the supervisor ended; everything is stopped\n'))
     leave(1)
   })
-  stopRequests({ first: () => void stop(0), again: () => leave(1) })
+  stopRequests({ stop: () => void stop(0), kill: () => leave(1) })
 
   function received(message: FromSupervisor): void {
-    if (message.type === 'complaint') return complain(message.text)
+    if (message.type === 'stderr') return printError(message.text)
     if (message.type === 'started') return void instances.set(message.name, message.instanceId)
-    complain(
+    printError(
       `${colors.red(`${message.name} ended with ${message.code}`)}; its log: ${logFileOf(message.name)}\n`,
     )
     void stop(1)
@@ -74,18 +74,20 @@ export async function startFleet({ only, natsServer }: FleetOptions): Promise<vo
     process.exit(exitCode)
   }
 
-  const plans = chosen.map((service) => servicePlan(service, natsUrl))
+  const plans = selected.map((service) => servicePlan(service, natsUrl))
   if (natsServer !== undefined && natsPort !== undefined) {
     plans.unshift(natsPlan(natsServer, natsPort, logFileOf('nats-server')))
   }
   supervisor.start(plans)
   try {
-    await Promise.all(chosen.map((service) => ready(service, (name) => instances.get(name), stopping.signal)))
-    await discovered(chosen, stopping.signal)
-    if (!stopping.signal.aborted) print(`${await summary(chosen, natsUrl)}\ncarillon ready`)
+    await Promise.all(
+      selected.map((service) => ready(service, (name) => instances.get(name), stopping.signal)),
+    )
+    await discovered(selected, stopping.signal)
+    if (!stopping.signal.aborted) print(`${await summary(selected, natsUrl)}\ncarillon ready`)
   } catch (error) {
     if (stopping.signal.aborted) return
-    complain(`${error instanceof Error ? error.message : String(error)}\n`)
+    printError(`${error instanceof Error ? error.message : String(error)}\n`)
     await stop(1)
   }
 }
@@ -107,9 +109,9 @@ function selectServices(only: readonly string[] | undefined): readonly ServiceIn
  * The ports of the services by their variables, which are set for the services and the summary alike. One that is 0
  * becomes a free one, so that it can be printed.
  */
-async function resolvePorts(chosen: readonly ServiceInfo[]): Promise<Record<string, number>> {
+async function resolvePorts(selected: readonly ServiceInfo[]): Promise<Record<string, number>> {
   const ports: Record<string, number> = {}
-  for (const { listen, admin } of chosen) {
+  for (const { listen, admin } of selected) {
     for (const { variable, port } of listen ? [listen, admin] : [admin]) {
       const wanted = Number(process.env[variable] || port)
       ports[variable] = wanted === 0 ? await freePort() : wanted

@@ -3,23 +3,23 @@ const SAME_SIGNAL_MS = 1_000
 const PARENT_POLL_MS = 500
 
 /**
- * Calls back when this process is to stop: at a signal, and when the npm that runs it is gone. `again` is for a
- * user who does not want to wait.
+ * Calls back when this process is to stop: at a signal, and when the npm that runs it is gone. `kill` is called
+ * for a user who does not want to wait.
  */
-export function stopRequests({ first, again }: { first: () => void; again: () => void }): void {
+export function stopRequests({ stop, kill }: { stop: () => void; kill: () => void }): void {
   let firstAt: number | undefined
   const onSignal = () => {
     if (firstAt !== undefined) {
-      if (performance.now() - firstAt > SAME_SIGNAL_MS) again()
+      if (performance.now() - firstAt > SAME_SIGNAL_MS) kill()
       return
     }
     firstAt = performance.now()
-    first()
+    stop()
   }
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, onSignal)
   if (process.env.npm_lifecycle_event === undefined) return
   const parent = process.ppid
   setInterval(() => {
-    if (process.ppid !== parent) first()
+    if (process.ppid !== parent) stop()
   }, PARENT_POLL_MS).unref()
 }

@@ -5,10 +5,10 @@ import { adminUrlOf, baseUrlOf, type Example, type ServiceInfo } from '../servic
 const EXAMPLE_TTL_S = 86_400
 
 /** What runs where, and how to try it by copy and paste. */
-export async function summary(chosen: readonly ServiceInfo[], natsUrl: string): Promise<string> {
+export async function summary(selected: readonly ServiceInfo[], natsUrl: string): Promise<string> {
   const table = new Table({ head: ['service', 'endpoint', 'admin'], style: { head: [], border: [] } })
   const lines: string[] = []
-  for (const service of chosen) {
+  for (const service of selected) {
     table.push([service.name, baseUrlOf(service) || '–', adminUrlOf(service)])
     const examples = await examplesOf(service)
     if (examples.length > 0) lines.push(colors.bold(service.name))

@@ -8,17 +8,17 @@ const services: Child[] = []
 const others: Child[] = []
 let stopping: Promise<void> | undefined
 
-function tell(message: FromSupervisor): void {
+function report(message: FromSupervisor): void {
   if (process.connected) process.send?.(message, () => {})
 }
 
 function start(plan: ProcessPlan): void {
   const { name, isService } = plan
   const child = new Child(plan, {
-    started: (instanceId) => tell({ type: 'started', name, instanceId }),
-    complaint: (text) => tell({ type: 'complaint', name, text }),
+    started: (instanceId) => report({ type: 'started', name, instanceId }),
+    stderr: (text) => report({ type: 'stderr', name, text }),
     ended(code) {
-      if (stopping === undefined) tell({ type: 'ended', name, code })
+      if (stopping === undefined) report({ type: 'ended', name, code })
     },
   })
   if (isService) services.push(child)
