@@ -1,10 +1,9 @@
 import { type DestinationStream, type Logger as PinoLogger, pino } from 'pino'
 import { LogDestination, nonBlocking } from './log-destination.ts'
+import { redactTokens } from './redact.ts'
 
 export type Logger = PinoLogger
 
-/** Anything of the shape of a JSON Web Token, wherever it stands in a line. */
-const TOKEN = /eyJ[\w-]{4,}\.[\w-]+\.[\w-]*/g
 /** Credentials by the names they travel under. */
 const SECRETS = ['token', 'authorization', 'signature', 'password', 'secret', 'sid', 'online_token', 'ticket']
 
@@ -25,7 +24,7 @@ export function createLogger(
       timestamp: pino.stdTimeFunctions.isoTime,
       formatters: { level: (label) => ({ level: label }) },
       redact: { paths: SECRETS.flatMap((name) => [name, `*.${name}`, `*.*.${name}`]), censor: '[redacted]' },
-      hooks: { streamWrite: (line) => line.replace(TOKEN, '[redacted]') },
+      hooks: { streamWrite: redactTokens },
     },
     destination,
   )
