@@ -1,7 +1,12 @@
 import { connect } from 'node:net'
 
-/** Publishes as any program could: the text protocol over TCP, no client library. */
-export async function publishRaw(port: number, subject: string, payload: string | Buffer): Promise<void> {
+/** Publishes as any program could, so many times: the text protocol over TCP, no client library. */
+export async function publishRaw(
+  port: number,
+  subject: string,
+  payload: string | Buffer,
+  times = 1,
+): Promise<void> {
   const socket = connect(port, '127.0.0.1')
   await new Promise<void>((resolve, reject) => {
     let received = ''
@@ -13,13 +18,14 @@ export async function publishRaw(port: number, subject: string, payload: string 
     socket.once('error', reject)
     socket.once('close', () => reject(new Error('the server ended the connection')))
     const body = Buffer.from(payload)
-    socket.write(
-      Buffer.concat([
-        Buffer.from(`CONNECT {"verbose":false}\r\nPUB ${subject} ${body.length}\r\n`),
-        body,
-        Buffer.from('\r\nPING\r\n'),
-      ]),
-    )
+    const message = Buffer.concat([
+      Buffer.from(`PUB ${subject} ${body.length}\r\n`),
+      body,
+      Buffer.from('\r\n'),
+    ])
+    socket.write('CONNECT {"verbose":false}\r\n')
+    for (let i = 0; i < times; i++) socket.write(message)
+    socket.write('PING\r\n')
   })
   socket.destroy()
 }
