@@ -14,6 +14,7 @@ import { type RejectedPayload, Rejections } from './rejections.ts'
 import { type RequestOptions, Requests, sendable } from './requests.ts'
 import { type StoreOptions, Stream } from './stream.ts'
 import { type Subscription, Subscriptions } from './subscriptions.ts'
+import { WorkQueue, type WorkQueueOptions } from './work-queue.ts'
 
 const REPLY_BYTES_MAX = 3_000
 
@@ -131,9 +132,14 @@ export class Bus {
     channel: EventChannel<P, T>,
     params: Partial<SubjectParams<P>>,
     handle: (delivery: Delivery<P, T>) => void,
-    options: { readonly queue?: string } = {},
+    options: {
+      readonly queue?: string
+      /** Passes over, undecoded, what nobody waits for an answer to. */
+      readonly requestsOnly?: boolean
+    } = {},
   ): Subscription {
     return this.#subscriptions.open(channel.filter(params), options.queue, (message) => {
+      if (options.requestsOnly && !message.reply) return
       const event = this.#decode(channel, message)
       if (event) handle(event)
     })
@@ -162,6 +168,12 @@ export class Bus {
         this.#respond(message, refusal('internal error'))
       }
     })
+  }
+
+  /** Answers a request that came by {@link subscribe}, now or later. Without a connection nothing is sent. */
+  answer<P extends string, Q, A>(channel: RequestChannel<P, Q, A>, replyTo: string, answer: A): void {
+    if (replyTo.length <= REPLY_BYTES_MAX)
+      this.#connection.nats?.publish(replyTo, channel.reply.encode(answer))
   }
 
   /**
@@ -215,6 +227,14 @@ export class Bus {
     return stream
   }
 
+  /**
+   * Takes messages off a work-queue stream, together with every other process that names the same durable
+   * consumer: each message goes to one of them, and to another one if it is not settled in time.
+   */
+  workQueue(definition: StreamDefinition, options: WorkQueueOptions): WorkQueue {
+    return new WorkQueue(this.#connection, this.stream(definition).storage, options)
+  }
+
   /** A key-value bucket as the contract defines it, made or brought up to date at first use. */
   bucket<T>(definition: BucketDefinition<T>): Bucket<T> {
     let bucket = this.#buckets.get(definition)
@@ -246,7 +266,8 @@ export class Bus {
 
   #decode<P extends string, T>(channel: EventChannel<P, T>, message: Msg): Delivery<P, T> | undefined {
     const decoded = channel.decode(message.subject, message.data)
-    if (decoded.ok) return { ...decoded.value, ...deliveryOf(message.headers) }
+    if (decoded.ok)
+      return { ...decoded.value, ...deliveryOf(message.headers), replyTo: message.reply || undefined }
     this.#respond(message, refusal(this.#rejections.add(message.subject, decoded.reason)))
     return undefined
   }

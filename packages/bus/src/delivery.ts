@@ -13,6 +13,8 @@ export type Headers = Readonly<Record<string, string>>
 export interface Delivery<P extends string, T> extends Event<P, T> {
   /** When it was published, in milliseconds since the epoch, if the publisher said so and it can be true. */
   readonly publishedAtMs: number | undefined
+  /** Where an answer is expected, if one is: see {@link Bus.answer}. */
+  readonly replyTo?: string | undefined
   header(name: string): string | undefined
 }
 

@@ -19,9 +19,11 @@ export function streamConfig(definition: StreamDefinition): FixedConfig {
     name: definition.name,
     subjects: [...definition.subjects],
     max_msgs_per_subject: definition.messagesPerSubject,
-    ...ageLimits(definition.maxAgeMs),
+    ...ageLimits(definition.maxAgeMs, definition.duplicatesMs),
     storage: definition.storage as never,
     allow_direct: true,
+    ...(definition.retention && { retention: definition.retention }),
+    ...(definition.acknowledges === false && { no_ack: true }),
   }
 }
 
@@ -40,8 +42,8 @@ export function bucketConfig({ name, storage, maxAgeMs }: BucketDefinition<unkno
   }
 }
 
-function ageLimits(maxAgeMs: number): Partial<StreamConfig> {
-  const windowMs = maxAgeMs > 0 ? Math.min(DUPLICATE_WINDOW_MS, maxAgeMs) : DUPLICATE_WINDOW_MS
+function ageLimits(maxAgeMs: number, duplicatesMs = DUPLICATE_WINDOW_MS): Partial<StreamConfig> {
+  const windowMs = maxAgeMs > 0 ? Math.min(duplicatesMs, maxAgeMs) : duplicatesMs
   return { max_age: nanos(maxAgeMs), duplicate_window: nanos(windowMs) }
 }
 

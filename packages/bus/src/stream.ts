@@ -16,6 +16,14 @@ export interface StoredMessage {
   readonly bytes: Uint8Array
   readonly sequence: number
   readonly storedAtMs: number
+  header(name: string): string | undefined
+}
+
+/** A place in a stream, by which all processes agree. A stream that was made anew begins a later epoch. */
+export interface StreamPosition {
+  /** When the stream was made, in milliseconds since the epoch. */
+  readonly epoch: number
+  readonly sequence: number
 }
 
 export interface StoreOptions {
@@ -65,6 +73,20 @@ export class Stream {
     return this.#storage.onReplaced(listener)
   }
 
+  /** Its place in time: when it was made, and the sequence of its last message. @throws {BusUnavailable} */
+  async position(): Promise<StreamPosition> {
+    const { created, state } = await this.#storage.use(({ streams }) => streams.info(this.#storage.name))
+    return { epoch: Date.parse(String(created)), sequence: state.last_seq }
+  }
+
+  /** How many messages each subject has, of those that match the filter. @throws {BusUnavailable} */
+  async counts(filter: string): Promise<ReadonlyMap<string, number>> {
+    const { state } = await this.#storage.use(({ streams }) =>
+      streams.info(this.#storage.name, { subjects_filter: filter }),
+    )
+    return new Map(Object.entries(state.subjects ?? {}))
+  }
+
   /** The last message of a subject, or undefined where there is none. @throws {BusUnavailable} */
   async last(subject: string): Promise<StoredMessage | undefined> {
     const query = { last_by_subj: subject }
@@ -81,6 +103,7 @@ export class Stream {
       bytes: Uint8Array.from(found.data),
       sequence: found.seq,
       storedAtMs: found.time.getTime(),
+      header: (name) => found.header.get(name) || undefined,
     }
   }
 

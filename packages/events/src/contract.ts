@@ -10,6 +10,7 @@ import type { BucketDefinition, StreamDefinition } from './storage.ts'
 import {
   voice,
   voiceEventsStream,
+  voiceEvictionStream,
   voiceLeases,
   voiceRooms,
   voiceUsers,
@@ -39,7 +40,14 @@ export const contract: Contract = {
     discovery: anyChannels(discovery),
     control: anyChannels(control),
   },
-  streams: [auctionStream, quoteStream, voiceWorkStream, voiceEventsStream, campusOutboxStream],
+  streams: [
+    auctionStream,
+    quoteStream,
+    voiceWorkStream,
+    voiceEvictionStream,
+    voiceEventsStream,
+    campusOutboxStream,
+  ],
   buckets: anyBuckets(
     settingsBucket,
     voiceUsers,

@@ -3,7 +3,7 @@ import { defineEvent } from '../channel.ts'
 import { json } from '../payload.ts'
 import { VoiceName } from './ids.ts'
 import { noticePayload, refineNotice } from './notices.ts'
-import { voiceWorkStream } from './voice.ts'
+import { voiceEvictionStream } from './voice.ts'
 
 /** Between the instances of voice-room-ws. Not part of the public contract: it may change with any version. */
 
@@ -40,10 +40,15 @@ export const voiceInternal = {
     summary: 'What became of an attempt',
     payload: json(VoiceAttempt),
   }),
+  broadcast: defineEvent('voice.broadcast.{channelName}', {
+    direction: 'send',
+    summary: 'Hand a notice to everybody in the channel',
+    payload: json(Type.Object({ frame: Type.String() })),
+  }),
   /** A notice that follows from an eviction: relayed, but changes no roster. */
   eviction: defineEvent('voice.eviction.{channelName}.{action}', {
     direction: 'send',
-    stream: voiceWorkStream,
+    stream: voiceEvictionStream,
     summary: 'exit_room or hang_up for those who stay',
     payload: noticePayload,
     refine: ({ channelName, action }, body) => refineNotice(action, body, channelName),

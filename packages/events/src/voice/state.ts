@@ -51,7 +51,7 @@ export const VoiceUserRecord = Type.Object(
     user_id: VoiceName,
     session: nullable(VoiceSession),
     /** Without a connection, but with a room or a call: evicted if this lasts longer than the grace. */
-    absence: nullable(Type.Object({ reason: VoiceReason, grace_ms: Count })),
+    absence: nullable(Type.Object({ reason: VoiceReason, grace_ms: Count, at: Millis })),
     room: nullable(
       Type.Object({
         channel_name: VoiceName,
@@ -99,8 +99,9 @@ export const VoiceRoomRecord = Type.Object(
     ),
     call: nullable(
       Type.Object({
-        user_id: VoiceId,
-        receiver_id: VoiceId,
+        /** Unknown where the end was seen before the start. */
+        user_id: nullable(VoiceId),
+        receiver_id: nullable(VoiceId),
         ended: Type.Boolean(),
         version: VoiceVersion,
       }),

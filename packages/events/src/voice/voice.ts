@@ -17,12 +17,24 @@ const DUPLICATES_MS = 10 * 60_000
 export const voiceWorkStream: StreamDefinition = {
   name: 'VOICE_WORK',
   summary: 'Room, user and call events that an instance has still to see to',
-  subjects: ['voice.room.*.*', 'voice.user.*.*', 'voice.call.*.*', 'voice.eviction.*.*'],
+  subjects: ['voice.room.*.*', 'voice.user.*.*', 'voice.call.*.*'],
   messagesPerSubject: -1,
   maxAgeMs: HOUR_MS,
   storage: 'file',
   retention: 'workqueue',
   acknowledges: false,
+  duplicatesMs: DUPLICATES_MS,
+}
+
+/** What follows from evictions, until it is told. Unlike above, whoever publishes here needs to know that it is stored. */
+export const voiceEvictionStream: StreamDefinition = {
+  name: 'VOICE_EVICTION',
+  summary: 'Notices that follow from evictions and are still to be relayed',
+  subjects: ['voice.eviction.*.*'],
+  messagesPerSubject: -1,
+  maxAgeMs: HOUR_MS,
+  storage: 'file',
+  retention: 'workqueue',
   duplicatesMs: DUPLICATES_MS,
 }
 
