@@ -10,7 +10,13 @@ type Close = Pick<CloseCode, 'code' | 'reason'>
 /** Who it is, or what the connection is closed with, and a reason for the metric. */
 export type LateResult<I extends Identity = Identity> =
   | { readonly ok: true; readonly identity: I }
-  | { readonly ok: false; readonly close: Close; readonly failure: string }
+  | {
+      readonly ok: false
+      readonly close: Close
+      readonly failure: string
+      /** What is sent before the close, where the protocol has a frame that says why. */
+      readonly frame?: Uint8Array
+    }
 
 /** How clients authenticate after the upgrade. */
 export interface LateAuthentication<I extends Identity = Identity> {
@@ -33,7 +39,8 @@ export async function authenticateAfterUpgrade<I extends Identity>(
   unauthenticated: Set<Connection>,
   open: (connection: Connection, identity: I) => Handler,
 ): Promise<void> {
-  const refuse = (code: Close) => {
+  const refuse = (code: Close, frame?: Uint8Array) => {
+    if (frame !== undefined) connection.send(frame)
     connection.close(code)
     // The answer to the close frame must be read.
     connection.resume()
@@ -47,7 +54,7 @@ export async function authenticateAfterUpgrade<I extends Identity>(
     if (!connection.isOpen) return
     if (!result.ok) {
       gateway.authenticationFailed(result.failure)
-      return refuse(result.close)
+      return refuse(result.close, result.frame)
     }
     const { identity } = result
     if (gateway.connections.countOfUser(identity.userId) >= gateway.limits.connectionsPerUserMax) {
