@@ -1,0 +1,85 @@
+import * as gateway from '@carillon/gateway'
+import * as service from '@carillon/service'
+import { Type } from 'typebox'
+import type { SignMethod, SignOptions } from './sign.ts'
+
+const { env } = service
+
+/** For a developer's machine; refused in production. */
+export const DEVELOPMENT_SID_SECRET = 'carillon-development-secret-not-for-production'
+
+const variables = Type.Object({
+  ...service.commonVariables,
+  ...gateway.gatewayVariables('VOICE', { listenPort: 9_999, adminPort: 9_082, framesPerSecondMax: 20 }),
+  VOICE_SID_SECRET: Type.Optional(Type.String()),
+  VOICE_SID_VERIFIER: env.oneOf(['hmac', 'nats'], 'hmac'),
+  VOICE_SIGN: Type.Unsafe<SignMethod>(env.oneOf(['md5', 'hmac-sha256'], 'md5')),
+  VOICE_SIGN_SECRET: Type.Optional(Type.String()),
+  VOICE_TIMESTAMP_SKEW_S: env.integer(0, 86_400, 0),
+  VOICE_PING_INTERVAL_S: env.integer(1, 3_600, 15),
+  VOICE_HEARTBEAT_TIMEOUT_MS: env.integer(100, 3_600_000, 20_000),
+  VOICE_EXIT_GRACE_MS: env.integer(0, 600_000, 0),
+  VOICE_HANDOVER_GRACE_MS: env.integer(0, 600_000, 20_000),
+  VOICE_RELAY_TIMEOUT_MS: env.integer(50, 600_000, 5_000),
+  VOICE_RELAY_MAX_ATTEMPTS: env.integer(1, 10_000, 20),
+  VOICE_MAX_OPEN_RELAYS: env.integer(1, 100_000, 5_000),
+  VOICE_MAX_OPEN_RELAYS_PER_ROOM: env.integer(1, 100_000, 200),
+  VOICE_LEASE_MS: env.integer(500, 600_000, 10_000),
+})
+
+function problems({ NODE_ENV, ...environment }: service.Environment): readonly string[] {
+  const { VOICE_SID_SECRET, VOICE_SID_VERIFIER, VOICE_SIGN, VOICE_SIGN_SECRET } = environment
+  const found: string[] = []
+  if (VOICE_SIGN === 'hmac-sha256' && !VOICE_SIGN_SECRET)
+    found.push('VOICE_SIGN_SECRET is required with VOICE_SIGN=hmac-sha256')
+  if (NODE_ENV !== 'production') return found
+  if (VOICE_SID_VERIFIER !== 'nats' && !VOICE_SID_SECRET)
+    found.push('VOICE_SID_SECRET is required in production')
+  if (VOICE_SID_SECRET === DEVELOPMENT_SID_SECRET) found.push('VOICE_SID_SECRET is the development secret')
+  else if (VOICE_SID_SECRET && VOICE_SID_SECRET.length < 16)
+    found.push('VOICE_SID_SECRET is shorter than 16 characters')
+  return found
+}
+
+/** Times are in the unit of their names. */
+export interface VoiceConfig extends gateway.GatewayConfig {
+  /** Undefined: sids are verified over NATS. */
+  readonly sidSecret: string | undefined
+  readonly sign: SignOptions
+  readonly skewMs: number
+  readonly pingIntervalS: number
+  readonly heartbeatTimeoutMs: number
+  readonly exitGraceMs: number
+  /** How long the users of a draining instance may take to come back elsewhere. */
+  readonly handoverGraceMs: number
+  readonly leaseMs: number
+  readonly relays: {
+    readonly timeoutMs: number
+    readonly attemptsMax: number
+    readonly openMax: number
+    readonly openPerRoomMax: number
+  }
+}
+
+/** @throws {EnvironmentError} with everything that is wrong. */
+export function readConfig(environment: service.Environment): VoiceConfig {
+  const values = service.readEnvironment(variables, environment, problems)
+  return {
+    ...gateway.gatewayConfig('VOICE', values),
+    sidSecret:
+      values.VOICE_SID_VERIFIER === 'nats' ? undefined : values.VOICE_SID_SECRET || DEVELOPMENT_SID_SECRET,
+    sign: { method: values.VOICE_SIGN, secret: values.VOICE_SIGN_SECRET ?? '' },
+    skewMs: values.VOICE_TIMESTAMP_SKEW_S * 1_000,
+    pingIntervalS: values.VOICE_PING_INTERVAL_S,
+    heartbeatTimeoutMs: values.VOICE_HEARTBEAT_TIMEOUT_MS,
+    exitGraceMs: values.VOICE_EXIT_GRACE_MS,
+    handoverGraceMs: values.VOICE_HANDOVER_GRACE_MS,
+    leaseMs: values.VOICE_LEASE_MS,
+    relays: {
+      timeoutMs: values.VOICE_RELAY_TIMEOUT_MS,
+      attemptsMax: values.VOICE_RELAY_MAX_ATTEMPTS,
+      openMax: values.VOICE_MAX_OPEN_RELAYS,
+      openPerRoomMax: values.VOICE_MAX_OPEN_RELAYS_PER_ROOM,
+    },
+  }
+}

@@ -1,0 +1,26 @@
+import { type Bus, BusUnavailable, NoResponders } from '@carillon/bus'
+import { idProblem, voice } from '@carillon/events'
+import { SID_LENGTH_MAX, type SidResult, verifySid } from './sid.ts'
+
+export type VerifySid = (sid: string | undefined) => Promise<SidResult>
+
+/** Verifies by the shared secret, or without one over NATS. */
+export function createSidVerifier(bus: Bus, secret: string | undefined, now: () => number): VerifySid {
+  if (secret !== undefined) return async (sid) => verifySid(secret, sid, now())
+  return async (sid) => {
+    if (sid === undefined || sid === '') return { ok: false, failure: 'missing' }
+    if (sid.length > SID_LENGTH_MAX) return { ok: false, failure: 'malformed' }
+    try {
+      const { error_code, user_id = '' } = await bus.request(voice.verify, {}, { sid })
+      const userId = String(user_id)
+      if (error_code !== 0) return { ok: false, failure: 'refused' }
+      if (userId === '' || idProblem('user id', userId) !== undefined)
+        return { ok: false, failure: 'malformed' }
+      return { ok: true, userId, expiresAtMs: undefined }
+    } catch (error) {
+      if (!(error instanceof BusUnavailable || error instanceof NoResponders))
+        bus.log.warn({ reason: (error as Error).message }, 'a sid could not be verified')
+      return { ok: false, failure: 'verifier_unavailable' }
+    }
+  }
+}
