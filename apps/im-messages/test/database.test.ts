@@ -26,7 +26,7 @@ whereShared('%s that comes and goes', (engine) => {
   }, 60_000)
   afterEach(() => stage.close())
 
-  test.each(['SIGKILL', 'SIGINT'] as const)(
+  test.each(['SIGKILL', 'SIGINT', 'SIGSTOP'] as const)(
     'while it is away (%s), requests get a coded answer in bounded time; afterwards all goes on',
     async (signal) => {
       const service = await stage.service()
@@ -58,8 +58,9 @@ whereShared('%s that comes and goes', (engine) => {
       }
       const senders = [sender(), sender(), sender()]
       await eventually(() => answered.length > 20)
-      await stage.postgres?.halt(signal)
-      await eventually(() => refused.length > 30)
+      if (signal === 'SIGSTOP') stage.postgres?.freeze()
+      else await stage.postgres?.halt(signal)
+      await eventually(() => refused.length > 30, 40_000)
       expect(await readiness(service.adminPort)).toMatchObject({
         status: 503,
         reason: expect.stringContaining('the database'),
@@ -68,7 +69,8 @@ whereShared('%s that comes and goes', (engine) => {
       await expect(ann.seqs(['group:a'])).rejects.toMatchObject({ code: 'RetryError' })
       await expect(ann.pending()).rejects.toMatchObject({ code: 'RetryError' })
       const before = answered.length
-      await stage.postgres?.resume()
+      if (signal === 'SIGSTOP') stage.postgres?.thaw()
+      else await stage.postgres?.resume()
       await eventually(() => answered.length > before + 20, 20_000)
       stop = true
       await Promise.all(senders)

@@ -106,6 +106,28 @@ export class PostgresServer {
     }, 60_000)
   }
 
+  /** Stops all its processes in their tracks, as a machine does that no longer answers, until {@link thaw}. */
+  freeze(): void {
+    this.#signalAll('SIGSTOP')
+  }
+
+  thaw(): void {
+    this.#signalAll('SIGCONT')
+  }
+
+  #signalAll(signal: NodeJS.Signals): void {
+    const pid = this.#process?.pid
+    if (pid === undefined) throw new Error('PostgreSQL is not running')
+    const children = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').split(' ').filter(Boolean)
+    for (const each of [pid, ...children.map(Number)]) {
+      try {
+        process.kill(each, signal)
+      } catch {
+        // Ended meanwhile.
+      }
+    }
+  }
+
   async stop(): Promise<void> {
     await this.halt()
     await rm(this.#folder, { recursive: true, force: true, maxRetries: 10, retryDelay: 100 })
