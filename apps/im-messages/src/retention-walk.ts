@@ -44,6 +44,13 @@ export class RetentionWalk {
   async step(): Promise<boolean> {
     const { database, config, now } = this.#options
     let more = false
+    // Devices first: the notices that only they have not acknowledged can go then.
+    if (config.deviceRetentionDays > 0) {
+      const before = now() - config.deviceRetentionDays * DAY_MS
+      const forgotten = await database.run((session) => forgetDevices(session, before))
+      this.#deleted('devices', forgotten)
+      more ||= forgotten === RETENTION_STEP
+    }
     if (config.messageRetentionDays > 0) {
       const before = now() - config.messageRetentionDays * DAY_MS
       const deleted = await database.run((session) => deleteMessages(session, before))
@@ -58,12 +65,6 @@ export class RetentionWalk {
       this.#deleted('notices', deleted)
       this.#notice = next ?? FIRST_NOTICE
       more ||= next !== undefined
-    }
-    if (config.deviceRetentionDays > 0) {
-      const before = now() - config.deviceRetentionDays * DAY_MS
-      const forgotten = await database.run((session) => forgetDevices(session, before))
-      this.#deleted('devices', forgotten)
-      more ||= forgotten === RETENTION_STEP
     }
     if (more) await new Promise((resolve) => setTimeout(resolve, PAUSE_MS))
     return more
