@@ -29,7 +29,7 @@ const listener = new Listener(gateway, {
   host: '127.0.0.1',
   port: 0,
   portVariable: '',
-  trustProxy: false,
+  trustedProxies: { type: 'none' },
   errorFrame: () => Buffer.alloc(0),
   idleTimeoutMs: () => 0,
 })

@@ -15,6 +15,7 @@ const variables = Type.Object({
   ...commonVariables,
   DISCOVERY_LISTEN_PORT: env.port(8_080),
   DISCOVERY_ADMIN_PORT: env.port(9_080),
+  DISCOVERY_MAX_CONNECTIONS: env.integer(1, 1_000_000, 10_000),
   DISCOVERY_SIGN_KEYS: Type.Optional(Type.String({ pattern: '^[^=,]+=[^,]+(,[^=,]+=[^,]+)*$' })),
   VOICE_PING_INTERVAL_S: env.integer(1, 3_600, 15),
   ...Object.fromEntries(
@@ -24,6 +25,8 @@ const variables = Type.Object({
 
 export interface DiscoveryConfig extends CommonConfig {
   readonly port: number
+  /** Sockets of HTTP clients that are open at once. */
+  readonly connectionsMax: number
   readonly pingIntervalS: number
   /** Signing keys by client code; none: requests need no signature. */
   readonly signKeys: ReadonlyMap<string, string>
@@ -37,6 +40,7 @@ export function readConfig(environment: Environment): DiscoveryConfig {
   return {
     ...commonConfig(values, values.DISCOVERY_ADMIN_PORT, 'DISCOVERY_ADMIN_PORT'),
     port: values.DISCOVERY_LISTEN_PORT,
+    connectionsMax: values.DISCOVERY_MAX_CONNECTIONS,
     pingIntervalS: values.VOICE_PING_INTERVAL_S,
     signKeys: parseSignKeys(values.DISCOVERY_SIGN_KEYS),
     fallbacks: new Map(

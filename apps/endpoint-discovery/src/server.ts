@@ -1,6 +1,5 @@
 import { type Announcement, discovery } from '@carillon/events'
-import { listen, type Overrides, Service } from '@carillon/service'
-import { fastify } from 'fastify'
+import { createHttpServer, listen, type Overrides, Service } from '@carillon/service'
 import { catalog, DEFAULT_SERVICE, isServiceKey, type ServiceKey, serviceKeys } from './catalog.ts'
 import type { DiscoveryConfig } from './config.ts'
 import { Instances } from './instances.ts'
@@ -17,7 +16,7 @@ export function create(config: DiscoveryConfig, overrides: Overrides = {}) {
     config,
     overrides,
   })
-  const { bus, clock, metrics } = service
+  const { bus, clock, metrics, wheel } = service
 
   // Announcements → the table of live instances.
   const instances = new Instances()
@@ -38,11 +37,18 @@ export function create(config: DiscoveryConfig, overrides: Overrides = {}) {
     return { error_code: 0, error_reason: '', end_point: url, ping_interval: config.pingIntervalS }
   }
 
-  const http = fastify({ logger: false, trustProxy: config.trustProxy, forceCloseConnections: true })
-  http.setErrorHandler((_error, _request, reply) =>
-    reply.code(400).send(failure('the request is not understood')),
+  const socketsRefused = metrics.counter(
+    'sockets_refused_total',
+    'Sockets closed as they came: too many are open',
   )
-  http.setNotFoundHandler((_request, reply) => reply.code(404).send(failure('there is nothing here')))
+  const http = createHttpServer({
+    wheel,
+    socketsMax: () => config.connectionsMax,
+    onSocketRefused: () => socketsRefused.inc(),
+    keepAlive: true,
+    errorBody: (status) =>
+      failure(status === 404 ? 'there is nothing here' : 'the request is not understood'),
+  })
 
   http.get('/iapi/websocket/end_point', async (request) => {
     const parameters = readParameters(request.query)

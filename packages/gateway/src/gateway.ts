@@ -18,7 +18,7 @@ export interface GatewayOptions {
 }
 
 /** The limit that keeps a client out. */
-export type Refusal = 'draining' | 'instance' | 'address' | 'user' | 'unauthenticated'
+export type Refusal = 'draining' | 'sockets' | 'instance' | 'address' | 'user' | 'unauthenticated'
 
 /**
  * What all connections of a gateway share, whatever their transport: limits, the registry, counters and the

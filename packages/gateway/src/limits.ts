@@ -2,6 +2,8 @@
 export interface Limits {
   /** Connections of the whole instance; a live setting. */
   connectionsMax: number
+  /** TCP sockets beyond the connections: those that are becoming one, and those that are told why not. */
+  readonly socketsMargin: number
   readonly connectionsPerAddressMax: number
   readonly connectionsPerUserMax: number
   /** A larger frame is refused with an error. */
@@ -27,6 +29,7 @@ export interface Limits {
 
 export const defaultLimits: Limits = {
   connectionsMax: 50_000,
+  socketsMargin: 1_000,
   connectionsPerAddressMax: 20_000,
   connectionsPerUserMax: 2_000,
   frameBytesMax: 16_384,

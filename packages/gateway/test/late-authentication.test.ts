@@ -26,7 +26,7 @@ beforeEach(async () => {
     host: '127.0.0.1',
     port: 0,
     portVariable: 'TEST_PORT',
-    trustProxy: false,
+    trustedProxies: { type: 'none' },
     errorFrame: ({ message }) => textFrame(message),
     idleTimeoutMs: () => 60_000,
     pingIntervalMs: 20_000,

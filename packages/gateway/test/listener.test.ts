@@ -1,20 +1,26 @@
 import { connect } from 'node:net'
 import { gatewayCloseCodes, textFrame } from '@carillon/codec'
-import { createLogger, Metrics, systemClock, TimingWheel } from '@carillon/service'
+import { createLogger, Metrics, parseTrustedProxies, systemClock, TimingWheel } from '@carillon/service'
 import { eventually, WebSocketClient } from '@carillon/testkit'
 import { afterEach, expect, test } from '@jest/globals'
 import { type Connection, defaultLimits, Gateway, type Limits, Listener } from '../src/index.ts'
 
 let listener: Listener | undefined
-afterEach(() => listener?.stop())
+let wheel: TimingWheel
+afterEach(async () => {
+  await listener?.stop()
+  wheel.stop()
+})
 
-async function start(limits: Partial<Limits> = {}, trustProxy = false): Promise<Listener> {
+async function start(limits: Partial<Limits> = {}, trustProxy = 'false'): Promise<Listener> {
+  wheel = new TimingWheel(systemClock)
+  wheel.start()
   const gateway = new Gateway<Connection>({
     service: 'test',
     limits: { ...defaultLimits, ...limits },
     closeCodes: gatewayCloseCodes,
     clock: systemClock,
-    wheel: new TimingWheel(systemClock),
+    wheel,
     log: createLogger('test', 'test', 'fatal'),
     metrics: new Metrics('test'),
   })
@@ -22,13 +28,14 @@ async function start(limits: Partial<Limits> = {}, trustProxy = false): Promise<
     host: '127.0.0.1',
     port: 0,
     portVariable: 'TEST_PORT',
-    trustProxy,
+    trustedProxies: parseTrustedProxies(trustProxy) ?? { type: 'none' },
     errorFrame: ({ message }) => textFrame(message),
     idleTimeoutMs: () => 0,
   })
   listener.accept(
     ['/'],
-    () => ({ ok: true, identity: { userId: 'u' } }),
+    ({ headers }) =>
+      headers.cookie === 'never' ? new Promise(() => {}) : { ok: true, identity: { userId: 'u' } },
     (connection) => ({
       text(frame) {
         if (frame === 'mistake') throw new Error('our own')
@@ -41,9 +48,19 @@ async function start(limits: Partial<Limits> = {}, trustProxy = false): Promise<
   return listener
 }
 
+const upgrade = (change: (request: string) => string = (request) => request) =>
+  change(
+    'GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n',
+  )
+
 test.each([
   ['nothing', ''],
   ['half a request', 'GET / HTTP/1.1\r\nUpgrade: webso'],
+  ['a body that never comes', 'POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n'],
+  [
+    'an upgrade whose credentials are never looked at',
+    upgrade((request) => request.replace('Host', 'Cookie: never\r\nHost')),
+  ],
 ])('a TCP connection that sends %s is ended in time', async (_name, bytes) => {
   const { port } = await start({ unauthenticatedMs: 200 })
   const socket = connect(port, '127.0.0.1')
@@ -60,8 +77,9 @@ test.each([
 test('an address is that of the socket, or of the proxy that is trusted', async () => {
   const headers = { 'X-Forwarded-For': '203.0.113.7' }
   for (const [trusted, address] of [
-    [false, '127.0.0.1'],
-    [true, '203.0.113.7'],
+    ['false', '127.0.0.1'],
+    ['1', '203.0.113.7'],
+    ['10.0.0.0/8', '127.0.0.1'],
   ] as const) {
     const { port, connections } = await start({}, trusted)
     const client = await WebSocketClient.connect(`ws://127.0.0.1:${port}/`, { headers })
@@ -95,10 +113,6 @@ test('the limit of an instance holds for connects that come at once', async () =
   for (const client of open) client.close()
 })
 
-const upgrade = (change: (request: string) => string = (request) => request) =>
-  change(
-    'GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n',
-  )
 /** Sends bytes and answers everything that came back until the server ended the connection. */
 async function endedAfter(port: number, ...pieces: (string | Buffer)[]): Promise<string> {
   const socket = connect(port, '127.0.0.1')
@@ -122,7 +136,9 @@ test.each([
   ['another protocol', upgrade((request) => request.replace('websocket', 'h2c')), 400],
   ['a path that cannot be decoded', upgrade((request) => request.replace('GET /', 'GET /%ZZ')), 400],
   ['another path', upgrade((request) => request.replace('GET /', 'GET /other')), 404],
-  ['another method', upgrade((request) => request.replace('GET', 'POST')), 404],
+  ...['HEAD', 'OPTIONS', 'POST', 'PUT', 'DELETE', 'PROPFIND'].map(
+    (method) => [`the method ${method}`, upgrade((request) => request.replace('GET', method)), 404] as const,
+  ),
   ['something else altogether', '\x16\x03\x01\r\n\r\n', 400],
   ['too many headers', upgrade((request) => request.replace('Host: x', `Host: ${'x'.repeat(20_000)}`)), 431],
 ])('an upgrade with %s is answered and ended', async (_name, request, status) => {
@@ -145,4 +161,27 @@ test.each([
   expect(received).toMatch(/^HTTP\/1.1 101 /)
   expect(received).toMatch(/not a valid WebSocket frame|a frame may have/)
   expect(connections.size).toBe(0)
+})
+
+test('an upgraded socket outlives the time for its request', async () => {
+  const { port } = await start({ unauthenticatedMs: 100 })
+  const client = await WebSocketClient.connect(`ws://127.0.0.1:${port}/`)
+  // Later deadlines of the same wheel have come.
+  const others = Array.from({ length: 2 }, () => endedAfter(port, ''))
+  await Promise.all(others)
+  expect(wheel.size).toBe(0)
+  client.send('x')
+  expect(await client.next()).toBe('x')
+  client.close()
+})
+
+test('sockets beyond the connections are bounded', async () => {
+  const { port } = await start({ connectionsMax: 1, socketsMargin: 2 })
+  const open = await WebSocketClient.connect(`ws://127.0.0.1:${port}/`)
+  const idle = Array.from({ length: 2 }, () => connect(port, '127.0.0.1'))
+  await Promise.all(idle.map((socket) => new Promise((resolve) => socket.once('connect', resolve))))
+  expect(await endedAfter(port, upgrade())).toBe('')
+  for (const socket of idle) socket.destroy()
+  await eventually(async () => (await endedAfter(port, upgrade())).startsWith('HTTP/1.1 503 '))
+  open.close()
 })

@@ -22,7 +22,7 @@ test('a process that was paused reads what arrived meanwhile before it closes an
     host: '127.0.0.1',
     port: 0,
     portVariable: 'TEST_PORT',
-    trustProxy: false,
+    trustedProxies: { type: 'none' },
     errorFrame: ({ message }) => textFrame(message),
     idleTimeoutMs: () => IDLE_TIMEOUT_MS,
   })

@@ -1,4 +1,5 @@
 import { Type } from 'typebox'
+import { parseTrustedProxies, type TrustedProxies } from './client-address.ts'
 import { env } from './environment.ts'
 
 /** Variables that every service reads. */
@@ -14,7 +15,11 @@ export const commonVariables = {
   ADMIN_HOST: Type.Optional(env.text()),
   DRAIN_SECONDS: env.integer(0, 3_600, 25),
   DRAIN_DELAY_SECONDS: env.integer(0, 600, 5),
-  TRUST_PROXY: env.boolean(false),
+  TRUST_PROXY: env.checked(
+    (text) => parseTrustedProxies(text) !== undefined,
+    'false, a number of hops, or networks separated by commas',
+    'false',
+  ),
 }
 
 /** What every service is configured with. Times are in the unit of their names. */
@@ -35,7 +40,7 @@ export interface CommonConfig {
   readonly adminPortVariable: string
   readonly drainSeconds: number
   readonly drainDelaySeconds: number
-  readonly trustProxy: boolean
+  readonly trustedProxies: TrustedProxies
 }
 
 interface CommonValues {
@@ -50,7 +55,7 @@ interface CommonValues {
   readonly ADMIN_HOST?: string
   readonly DRAIN_SECONDS: number
   readonly DRAIN_DELAY_SECONDS: number
-  readonly TRUST_PROXY: boolean
+  readonly TRUST_PROXY: string
 }
 
 export function commonConfig(
@@ -74,7 +79,7 @@ export function commonConfig(
     adminPortVariable,
     drainSeconds: values.DRAIN_SECONDS,
     drainDelaySeconds: values.DRAIN_DELAY_SECONDS,
-    trustProxy: values.TRUST_PROXY,
+    trustedProxies: parseTrustedProxies(values.TRUST_PROXY) ?? { type: 'none' },
   }
 }
 

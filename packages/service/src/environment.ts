@@ -20,6 +20,9 @@ export const env = {
   text: (value?: string) => Type.String({ minLength: 1, ...withDefault(value) }),
   url: (schemes: string, value?: string) =>
     Type.String({ pattern: `^(${schemes})://[^\\s/]+`, ...withDefault(value) }),
+  /** Text in a form of its own: `check` says whether it is, `form` what it should be. */
+  checked: (check: (text: string) => boolean, form: string, value: string) =>
+    Type.String({ minLength: 1, default: value, check, form }),
   oneOf: <const V extends string>(values: readonly V[], value: V) =>
     Type.Unsafe<V>({ type: 'string', enum: [...values], default: value }),
 }
@@ -53,6 +56,8 @@ export function readEnvironment<S extends TObject>(
       continue
     }
     values[name] = value
+    const { check, form } = field as { check?: (value: unknown) => boolean; form?: string }
+    if (check && !check(value)) problems.push(`${name} must be ${form}`)
     const validator = Compile(field)
     if (!validator.Check(value))
       problems.push(`${name} ${describe(validator.Errors(value)[0]?.message, field)}`)

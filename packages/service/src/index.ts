@@ -1,6 +1,8 @@
+export { clientAddress, parseTrustedProxies, type TrustedProxies } from './client-address.ts'
 export { type Clock, systemClock } from './clock.ts'
 export { type CommonConfig, commonConfig, commonVariables } from './common-config.ts'
 export { type Environment, EnvironmentError, env, readEnvironment } from './environment.ts'
+export { createHttpServer, type HttpServerOptions, handOverSocket } from './http-server.ts'
 export { listen, PortError, StartError } from './listening.ts'
 export { createLogger, type Logger } from './logger.ts'
 export { Metrics } from './metrics.ts'

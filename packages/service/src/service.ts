@@ -80,6 +80,7 @@ export class Service {
     this.#admin = createAdminServer({
       instanceId: this.instanceId,
       metrics: this.metrics,
+      wheel: this.wheel,
       notReady: () => this.#notReady(),
     })
     this.#describeBus()

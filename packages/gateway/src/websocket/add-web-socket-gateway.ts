@@ -16,12 +16,12 @@ export function addWebSocketGateway(
   config: GatewayConfig,
   { closeCodes, ...options }: WebSocketGatewayOptions,
 ): Listener {
-  const { host, trustProxy } = service.config
+  const { host, trustedProxies } = service.config
   const { port, portVariable } = config
   return addGateway<Connection, Listener>(
     service,
     config,
     closeCodes,
-    (gateway) => new Listener(gateway, { host, port, portVariable, trustProxy, ...options }),
+    (gateway) => new Listener(gateway, { host, port, portVariable, trustedProxies, ...options }),
   )
 }

@@ -1,8 +1,14 @@
 import type { ProtocolError } from '@carillon/codec'
 import type { Counters } from '@carillon/fanout'
-import { listen } from '@carillon/service'
+import {
+  clientAddress,
+  createHttpServer,
+  handOverSocket,
+  listen,
+  type TrustedProxies,
+} from '@carillon/service'
 import websocket from '@fastify/websocket'
-import { type FastifyInstance, type FastifyReply, type FastifyRequest, fastify } from 'fastify'
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import type { WebSocket } from 'ws'
 import type { Identity } from '../client-connection.ts'
 import type { Gateway, Refusal } from '../gateway.ts'
@@ -27,7 +33,7 @@ export interface ListenerOptions {
   readonly port: number
   /** The variable that changes the port, for the error when it is taken. */
   readonly portVariable: string
-  readonly trustProxy: boolean
+  readonly trustedProxies: TrustedProxies
   readonly errorFrame: (error: ProtocolError) => Uint8Array
   readonly idleTimeoutMs: () => number
   /** Default: no pings. */
@@ -50,18 +56,16 @@ export class Listener implements Transport {
     this.#options = options
     const { idleTimeoutMs, errorFrame, pingIntervalMs = 0 } = options
     this.#context = { gateway, idleTimeoutMs, errorFrame, pingIntervalMs }
-    const { limits, log } = gateway
-    this.#server = fastify({
-      logger: false,
-      trustProxy: options.trustProxy,
+    const { limits, log, wheel } = gateway
+    this.#server = createHttpServer({
+      wheel,
+      requestTimeoutMs: limits.unauthenticatedMs,
+      // More than there may be connections, so that one too many is told why; and more than there are, where an
+      // operator has lowered that limit.
+      socketsMax: () => Math.max(limits.connectionsMax, this.connections.size) + limits.socketsMargin,
+      onSocketRefused: () => gateway.refused('sockets'),
+      keepAlive: false,
       routerOptions: { maxParamLength: PATH_PARAMETER_MAX },
-      http: {
-        headersTimeout: limits.unauthenticatedMs,
-        requestTimeout: limits.unauthenticatedMs,
-        connectionsCheckingInterval: Math.ceil(limits.unauthenticatedMs / 10),
-      },
-      return503OnClosing: true,
-      forceCloseConnections: true,
     })
     this.#server.register(websocket, {
       options: {
@@ -104,10 +108,11 @@ export class Listener implements Transport {
     open: (connection: Connection, identity: Identity) => Handler,
   ): void {
     const gateway = this.#gateway
-    const identities = new WeakMap<FastifyRequest, Identity>()
+    const accepted = new WeakMap<FastifyRequest, { readonly identity: Identity; readonly address: string }>()
     this.#route(paths, {
       admit: async (request, reply) => {
-        const refusal = gateway.refusal(request.ip)
+        const address = this.#addressOf(request)
+        const refusal = gateway.refusal(address)
         if (refusal) return this.#refuse(refusal, reply)
         const authentication = await authenticate(request)
         if (!authentication.ok) {
@@ -115,13 +120,13 @@ export class Listener implements Transport {
           return reply.code(authentication.status).send({ error: authentication.failure })
         }
         // Once more: others have come while the credentials were looked at.
-        const refusalNow = gateway.refusal(request.ip, authentication.identity.userId)
+        const refusalNow = gateway.refusal(address, authentication.identity.userId)
         if (refusalNow) return this.#refuse(refusalNow, reply)
-        identities.set(request, authentication.identity)
+        accepted.set(request, { identity: authentication.identity, address })
       },
       upgraded: (socket, request) => {
-        const identity = identities.get(request) as Identity
-        const connection = new Connection(socket, identity, request.ip, this.#context)
+        const { identity, address } = accepted.get(request) as NonNullable<ReturnType<typeof accepted.get>>
+        const connection = new Connection(socket, identity, address, this.#context)
         gateway.opened(connection)
         connection.open(open(connection, identity))
       },
@@ -142,11 +147,11 @@ export class Listener implements Transport {
     this.#route(paths, {
       admit: async (request, reply) => {
         const full = unauthenticated.size >= gateway.limits.unauthenticatedMax
-        const refusal = gateway.refusal(request.ip) ?? (full ? 'unauthenticated' : undefined)
+        const refusal = gateway.refusal(this.#addressOf(request)) ?? (full ? 'unauthenticated' : undefined)
         if (refusal) return this.#refuse(refusal, reply)
       },
       upgraded: (socket, request) => {
-        const connection = new Connection(socket, undefined, request.ip, this.#context)
+        const connection = new Connection(socket, undefined, this.#addressOf(request), this.#context)
         gateway.opened(connection)
         void authenticateAfterUpgrade(gateway, connection, request, late, unauthenticated, open)
       },
@@ -175,6 +180,7 @@ export class Listener implements Transport {
           },
           handler: () => {},
           wsHandler: (socket: WebSocket, request: FastifyRequest) => {
+            handOverSocket(request.raw.socket)
             releaseUpgrade(socket, request)
             upgraded(socket, request)
           },
@@ -201,6 +207,10 @@ export class Listener implements Transport {
     // A peer that the HTTP server does not let go of must not hold up the exit.
     const timeout = new Promise((resolve) => setTimeout(resolve, this.#gateway.limits.closeMs).unref())
     await Promise.race([this.#server.close(), timeout])
+  }
+
+  #addressOf(request: FastifyRequest): string {
+    return clientAddress(request.raw, this.#options.trustedProxies)
   }
 
   #refuse(reason: Refusal, reply: FastifyReply) {
