@@ -11,6 +11,16 @@ export {
   im,
   LIST_ITEM_OVERHEAD_BYTES,
 } from './im.ts'
+export {
+  type NoticeEnvelope,
+  type RequestEnvelope,
+  type ResponseEnvelope,
+  readNotice,
+  readNotices,
+  readPush,
+  readRequest,
+  responseFrame,
+} from './im-envelope.ts'
 export { isObject, type JsonObject, parseJsonObject } from './json-text.ts'
 export { LimitError, ProtocolError } from './protocol-error.ts'
 export { socketIoEvent, socketIoEventWithAck, socketIoPackets } from './socket-io.ts'

@@ -4,6 +4,7 @@ import type { EventChannel } from './channel.ts'
 import { control } from './control.ts'
 import { discovery } from './discovery.ts'
 import { im } from './im.ts'
+import { imDevice } from './im-device.ts'
 import { quote, quoteStream } from './quote.ts'
 import { auctionSettings, commonSettings, quoteSettings, type Setting, settingsBucket } from './settings.ts'
 import type { BucketDefinition, StreamDefinition } from './storage.ts'
@@ -35,7 +36,7 @@ export const contract: Contract = {
     auction: anyChannels(auction),
     quote: anyChannels(quote),
     voice: anyChannels(voice),
-    im: anyChannels(im),
+    im: anyChannels({ ...im, ...imDevice }),
     campus: anyChannels(campus),
     discovery: anyChannels(discovery),
     control: anyChannels(control),

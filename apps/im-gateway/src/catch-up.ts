@@ -1,0 +1,132 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { Bus } from '@carillon/bus'
+import { binaryFrame, encodeMessagePush } from '@carillon/codec'
+import type { Topics } from '@carillon/fanout'
+import type { Logger } from '@carillon/service'
+import type { Conversations } from './conversations.ts'
+import type { MessageService } from './message-service.ts'
+import type { User, Users } from './users.ts'
+
+export interface CatchUpOptions {
+  readonly bus: Bus
+  readonly topics: Topics
+  readonly conversations: Conversations
+  readonly users: Users
+  readonly messages: MessageService
+  readonly log: Logger
+}
+
+const BATCH = 100
+const RETRY_MS = 1_000
+const NEWCOMER_TRIES = 5
+
+interface Position {
+  readonly convId: string
+  readonly seq: bigint
+}
+
+/** Core NATS keeps nothing: what may have been missed is asked for. Clients tell doubles by serverMsgId. */
+export class CatchUp {
+  /** Messages pushed this way. */
+  pushed = 0
+  readonly #options: CatchUpOptions
+  #generation = 0
+
+  constructor(options: CatchUpOptions) {
+    this.#options = options
+  }
+
+  /** Users were added to a conversation: messages may have been published before the subscription stood. */
+  async newcomers(convId: string, maxSeq: bigint, users: readonly User[]): Promise<void> {
+    const { bus, log } = this.#options
+    let position: Position | undefined = { convId, seq: maxSeq }
+    for (let tries = 0; position !== undefined && tries < NEWCOMER_TRIES; ) {
+      try {
+        await bus.roundTrip()
+        ;[position] = await this.#page([position], (_, frame) => {
+          for (const user of users) {
+            if (!user.memberships.has(convId)) continue
+            for (const { phase, connection } of user.clients) if (phase === 'online') connection.send(frame)
+          }
+        })
+      } catch (error) {
+        tries += 1
+        log.warn({ reason: messageOf(error), tries }, 'a new member could not be caught up')
+        await sleep(RETRY_MS, undefined, { ref: false })
+      }
+    }
+  }
+
+  /**
+   * NATS was away: asks for the conversations of every user again, and for what was stored in them meanwhile.
+   * Goes on until it has succeeded or NATS is lost again.
+   */
+  async afterReconnect(): Promise<void> {
+    this.#generation += 1
+    const generation = this.#generation
+    const { users } = this.#options
+    await Promise.all([...users].map((user) => this.#retrying(generation, () => this.#reload(user))))
+    const positions = this.#options.conversations.positions()
+    for (let first = 0; first < positions.length; first += BATCH) {
+      let behind: Position[] = positions.slice(first, first + BATCH)
+      while (behind.length > 0) {
+        const before = behind
+        behind = (await this.#retrying(generation, () => this.#everybody(before))) ?? []
+      }
+    }
+  }
+
+  /** What is under way is given up. */
+  stop(): void {
+    this.#generation += 1
+  }
+
+  async #reload(user: User): Promise<void> {
+    const { users } = this.#options
+    if (user.clients.size > 0) await users.load(user)
+  }
+
+  #everybody(positions: readonly Position[]): Promise<Position[]> {
+    const { topics, conversations } = this.#options
+    return this.#page(positions, ({ convId, seq }, frame) => {
+      topics.publish(conversations.topicOf(convId), frame)
+      conversations.pushed(convId, seq)
+    })
+  }
+
+  /** Asks once and pushes what comes; answers where to go on. @throws {Error} where there is no good answer. */
+  async #page(
+    positions: readonly Position[],
+    push: (upTo: Position, frame: Buffer) => void,
+  ): Promise<Position[]> {
+    const answers = await this.#options.messages.catchUp(positions)
+    const behind: Position[] = positions.slice(answers.length)
+    // No answer for the very first: asking again would bring no other.
+    if (answers.length === 0) return []
+    for (const { convId, maxSeq, lastSeq, messages } of answers) {
+      if (messages.length === 0) continue
+      this.pushed += messages.length
+      push({ convId, seq: lastSeq }, binaryFrame(encodeMessagePush(messages)))
+      if (lastSeq < maxSeq) behind.push({ convId, seq: lastSeq })
+    }
+    return behind
+  }
+
+  async #retrying<T>(generation: number, work: () => Promise<T>): Promise<T | undefined> {
+    let complained = false
+    while (generation === this.#generation) {
+      try {
+        return await work()
+      } catch (error) {
+        if (!complained) this.#options.log.warn({ reason: messageOf(error) }, 'catching up failed, trying on')
+        complained = true
+        await sleep(RETRY_MS, undefined, { ref: false })
+      }
+    }
+    return undefined
+  }
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error)
+}

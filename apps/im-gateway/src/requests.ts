@@ -1,0 +1,133 @@
+import { type Bus, BusUnavailable, NoResponders } from '@carillon/bus'
+import { im as proto } from '@carillon/codec'
+import { im } from '@carillon/events'
+import type { Logger } from '@carillon/service'
+import type { Client } from './client.ts'
+import type { ImLimits } from './limits.ts'
+import type { MessageService } from './message-service.ts'
+import {
+  answerFrame,
+  Code,
+  parseRequest,
+  type RefusalName,
+  type Request,
+  RequestRefused,
+  refusalFrame,
+  refusals,
+} from './protocol.ts'
+import { RequestBudget } from './request-budget.ts'
+import type { User } from './users.ts'
+
+export interface RequestsOptions {
+  readonly bus: Bus
+  readonly messages: MessageService
+  readonly limits: ImLimits
+  readonly customTimeoutMs: number
+  readonly log: Logger
+  /** A device's acknowledgement of a notice is stored. */
+  readonly acknowledged: (client: Client, noticeId: string) => void
+  /** For the metrics. */
+  readonly answered: (event: string, code: string, durationMs: number) => void
+}
+
+/** Response codes of an answer that travels in a header. */
+const CODE_HEADER = 'Carillon-Code'
+
+/** Clients' requests under way: each is answered once, in the order in which the answers come. */
+export class Requests {
+  readonly #options: RequestsOptions
+  readonly #total = new RequestBudget()
+
+  constructor(options: RequestsOptions) {
+    this.#options = options
+  }
+
+  /** How many are under way. */
+  get size(): number {
+    return this.#total.count
+  }
+
+  /** Takes a client's frame. @throws {RequestRefused} where nobody is asked. */
+  receive(user: User, client: Client, frame: Uint8Array): void {
+    const { limits } = this.#options
+    const request = parseRequest(frame, limits)
+    const bytes = frame.length
+    const budgets = [
+      [client.requests, limits.requests.connection],
+      [user.requests, limits.requests.user],
+      [this.#total, limits.requests.total],
+    ] as const
+    if (!budgets.every(([budget, limit]) => budget.hasRoom(bytes, limit)))
+      throw new RequestRefused('too_many_requests', request)
+    for (const [budget] of budgets) budget.take(bytes)
+    const startedAtMs = performance.now()
+    void this.#answer(client, request).then(({ frame, code }) => {
+      for (const [budget] of budgets) budget.release(bytes)
+      const event = request.type === 'message' ? request.name : 'CustomRequest'
+      this.#options.answered(event, Code[code] ?? 'unknown', performance.now() - startedAtMs)
+      client.connection.send(frame)
+    })
+  }
+
+  /** Never throws: what goes wrong is a coded answer as well. */
+  async #answer(client: Client, request: Request): Promise<{ readonly frame: Buffer; readonly code: Code }> {
+    try {
+      const { code, data } =
+        request.type === 'message' ? await this.#ask(client, request) : await this.#custom(client, request)
+      if (Code[code] === undefined) return this.#refusal(request, 'unknown_code')
+      return { code, frame: answerFrame(request, code, data) }
+    } catch (error) {
+      return this.#refusal(request, this.#nameOf(error, request))
+    }
+  }
+
+  async #ask(client: Client, request: Request & { readonly type: 'message' }) {
+    const { messages, acknowledged } = this.#options
+    const noticeId = request.name === 'AckNotice' ? noticeIdOf(request.data) : undefined
+    const answer = await messages.ask(request.name, client.identity, request.data)
+    if (noticeId !== undefined && answer.code === Code.Success) acknowledged(client, noticeId)
+    return answer
+  }
+
+  async #custom(client: Client, { method, data }: Request & { readonly type: 'custom' }) {
+    const { bus, customTimeoutMs } = this.#options
+    const { userId, platform, deviceId } = client.identity
+    const { payload, header } = await bus.requestWithHeaders(im.custom, { method }, data, {
+      timeoutMs: customTimeoutMs,
+      headers: { 'Carillon-User': userId, 'Carillon-Platform': platform, 'Carillon-Device': deviceId },
+    })
+    return { code: codeOf(header(CODE_HEADER)), data: payload }
+  }
+
+  #refusal(request: Request, name: RefusalName) {
+    return { code: refusals[name].code, frame: refusalFrame(request, name) }
+  }
+
+  #nameOf(error: unknown, { type }: Request): RefusalName {
+    if (error instanceof NoResponders) return type === 'custom' ? 'unknown_method' : 'unavailable'
+    if (error instanceof BusUnavailable || isTimeout(error)) return 'unavailable'
+    this.#options.log.error({ err: error }, 'a request failed')
+    return 'failed'
+  }
+}
+
+/** Which notice is acknowledged; undefined where the message service will say what is wrong. */
+function noticeIdOf(data: Uint8Array): string | undefined {
+  try {
+    return proto.AckNoticeDataReq.decode(data).noticeId
+  } catch {
+    return undefined
+  }
+}
+
+/** A code as text; 0 without one. What is no number becomes one that no code has. */
+function codeOf(text: string | undefined): Code {
+  if (text === undefined) return Code.Success
+  return /^\d{1,9}$/.test(text) ? (Number(text) as Code) : (-1 as Code)
+}
+
+/** NATS reports it under this name, inside of an error of its own or not. */
+function isTimeout(error: unknown): boolean {
+  if (!(error instanceof Error)) return false
+  return error.name === 'TimeoutError' || (error.cause instanceof Error && isTimeout(error.cause))
+}
