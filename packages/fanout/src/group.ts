@@ -1,29 +1,38 @@
 import { Batch, type Entry } from './batch.ts'
+import type { OverflowPolicy } from './outbox.ts'
 
-/** What one topic has to flush. */
-interface Pending {
+/** What one topic has in a flush. */
+export interface Pending {
   readonly pending: readonly Entry[]
 }
 
 /**
- * The subscribers that get messages of the same topics in one flush. They share one buffer, however many they
- * are. Groups make a tree: the children of a group have one topic more. Topics are added in one order for all,
- * so that while one is added each group has a single child.
+ * The subscribers that are owed messages of the same topics. They share one buffer, however many they are. Groups
+ * make a tree: the children of a group are owed one topic more, of the same flush or of a later one. Topics are
+ * added one after the other, so that while one is added each group has a single child.
  */
 export class Group {
+  readonly policy: OverflowPolicy
+  /** The flush that made this group, as a number that grows; and whose flush it was. */
+  readonly flush: number
+  readonly owner: object
   readonly #parent: Group | undefined
   readonly #topic: Pending | undefined
   #child: Group | undefined
   #batch: Batch | undefined
 
-  constructor(parent?: Group, topic?: Pending) {
+  constructor(owner: object, policy: OverflowPolicy, flush: number, parent?: Group, topic?: Pending) {
+    this.owner = owner
+    this.policy = policy
+    this.flush = flush
     this.#parent = parent
     this.#topic = topic
   }
 
-  /** The group of those who get this topic besides. */
-  with(topic: Pending): Group {
-    if (this.#child === undefined || this.#child.#topic !== topic) this.#child = new Group(this, topic)
+  /** The group of those who are owed this topic besides. */
+  with(topic: Pending, flush: number): Group {
+    if (this.#child === undefined || this.#child.#topic !== topic)
+      this.#child = new Group(this.owner, this.policy, flush, this, topic)
     return this.#child
   }
 
@@ -34,20 +43,14 @@ export class Group {
   }
 
   #entries(): readonly Entry[] {
-    const own = this.#topic?.pending ?? []
-    const inherited = this.#parent?.batch.entries ?? []
-    return inherited.length === 0 ? own : merge(inherited, own)
+    const lists: (readonly Entry[])[] = []
+    for (let group: Group | undefined = this; group !== undefined; group = group.#parent)
+      if (group.#topic !== undefined) lists.push(group.#topic.pending)
+    const [only] = lists
+    if (lists.length === 1 && only) return only
+    return lists
+      .reverse()
+      .flat()
+      .sort((a, b) => a.order - b.order)
   }
-}
-
-/** Two lists in publish order as one. */
-function merge(a: readonly Entry[], b: readonly Entry[]): readonly Entry[] {
-  const merged: Entry[] = []
-  let i = 0
-  for (const entry of b) {
-    for (let next = a[i]; next !== undefined && next.order < entry.order; next = a[++i]) merged.push(next)
-    merged.push(entry)
-  }
-  while (i < a.length) merged.push(a[i++] as Entry)
-  return merged
 }

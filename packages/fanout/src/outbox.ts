@@ -28,8 +28,8 @@ export class Outbox {
   #paused = false
   #awaitingDrain = false
   #closed = false
-  /** Used by the flush alone: which topics this connection gets messages of in it. */
-  group: Group | undefined
+  /** What was flushed and waits for this client's turn. Set by {@link Topics} alone. */
+  owed: Group | undefined
 
   /** `bytesMax`: what may wait in the socket before the policy acts. One message may pass it. */
   constructor(sink: Sink, counters: Counters, bytesMax: number) {
@@ -47,6 +47,7 @@ export class Outbox {
 
   /** Sends one frame to this client alone, such as an answer; past the bound it is a slow consumer. */
   send(frame: Uint8Array): void {
+    if (this.owed !== undefined) this.settle()
     if (this.#closed) return
     if (!this.#hasRoom(frame.length)) return this.overflow()
     this.#write(frame, 1)
@@ -54,6 +55,7 @@ export class Outbox {
 
   /** Sends the newest message of a topic as the conflating policy does: now, or held until there is room. */
   sendNewest(key: string, frame: Uint8Array): void {
+    if (this.owed !== undefined) this.settle()
     if (this.#closed) return
     if (this.#holding) this.#hold(key, frame)
     else this.#write(frame, 1)
@@ -62,6 +64,14 @@ export class Outbox {
   /** Sends a sign of life where the socket can take it now: a queue of them would say nothing. */
   sendIfWritable(frame: Uint8Array): void {
     if (!this.#closed && this.#sink.writable) this.#write(frame, 1)
+  }
+
+  /** Hands over what this client is owed, now: what comes after must not overtake it. */
+  settle(): void {
+    const { owed } = this
+    if (owed === undefined) return
+    this.owed = undefined
+    this.deliver(owed.batch, owed.policy)
   }
 
   /** Hands over what a flush has for this client. */
@@ -95,7 +105,7 @@ export class Outbox {
   close(): void {
     this.#closed = true
     this.#held = undefined
-    this.group = undefined
+    this.owed = undefined
   }
 
   get #holding(): boolean {

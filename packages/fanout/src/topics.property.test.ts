@@ -57,6 +57,8 @@ type Action =
   | { type: 'block' | 'drain' | 'close'; who: number }
   | { type: 'tick' }
 
+/** Of four clients: one delivery for each turn of the loop, or some, or all. */
+const slice = fc.integer({ min: 1, max: 5 })
 const who = fc.nat(3)
 const topic = fc.nat(2)
 const action: fc.Arbitrary<Action> = fc.oneof(
@@ -69,9 +71,9 @@ const action: fc.Arbitrary<Action> = fc.oneof(
 )
 
 /** Runs the actions and answers what each socket should have got, and what it got. */
-function run(policy: OverflowPolicy, actions: readonly Action[]) {
-  let flush: (() => void) | undefined
-  const topics = new Topics({ policy, schedule: (wanted) => (flush = wanted) })
+function run(policy: OverflowPolicy, actions: readonly Action[], sliceMax: number) {
+  const scheduled: (() => void)[] = []
+  const topics = new Topics({ policy, sliceMax, schedule: (callback) => void scheduled.push(callback) })
   const clients = Array.from({ length: 4 }, () => {
     const socket = new Socket()
     return {
@@ -83,8 +85,7 @@ function run(policy: OverflowPolicy, actions: readonly Action[]) {
   })
   let message = 0
   const tick = () => {
-    flush?.()
-    flush = undefined
+    for (const callback of scheduled.splice(0)) callback()
   }
   for (const each of actions) {
     const client = 'who' in each ? clients[each.who] : undefined
@@ -112,7 +113,7 @@ function run(policy: OverflowPolicy, actions: readonly Action[]) {
       client.follows.clear()
     } else if (each.type === 'tick') tick()
   }
-  tick()
+  while (scheduled.length > 0) tick()
   for (const { socket } of clients) if (!socket.closed) socket.drain()
   return clients
 }
@@ -122,8 +123,8 @@ const isPrefix = (part: readonly number[], whole: readonly number[]) =>
 
 test('disconnect: every message of its topics in order, or an honest close', () => {
   fc.assert(
-    fc.property(fc.array(action, { maxLength: 60 }), (actions) => {
-      for (const { socket, expected } of run('disconnect', actions)) {
+    fc.property(fc.array(action, { maxLength: 60 }), slice, (actions, sliceMax) => {
+      for (const { socket, expected } of run('disconnect', actions, sliceMax)) {
         const wanted = expected.map(({ message }) => message)
         if (socket.closed || socket.slow) expect(isPrefix(socket.received, wanted)).toBe(true)
         else expect(socket.received).toEqual(wanted)
@@ -135,8 +136,8 @@ test('disconnect: every message of its topics in order, or an honest close', () 
 
 test('drop: messages of its topics in order, none made up, and all of them for who was never blocked', () => {
   fc.assert(
-    fc.property(fc.array(action, { maxLength: 60 }), (actions) => {
-      for (const [i, { socket, expected }] of run('drop', actions).entries()) {
+    fc.property(fc.array(action, { maxLength: 60 }), slice, (actions, sliceMax) => {
+      for (const [i, { socket, expected }] of run('drop', actions, sliceMax).entries()) {
         const wanted = expected.map(({ message }) => message)
         expect(socket.received).toEqual(wanted.filter((message) => socket.received.includes(message)))
         const everBlocked = actions.some((each) => each.type === 'block' && each.who === i)
@@ -149,8 +150,8 @@ test('drop: messages of its topics in order, none made up, and all of them for w
 
 test('conflate: the newest of each topic arrives, never an older one after a newer', () => {
   fc.assert(
-    fc.property(fc.array(action, { maxLength: 60 }), (actions) => {
-      for (const { socket, expected } of run('conflate', actions)) {
+    fc.property(fc.array(action, { maxLength: 60 }), slice, (actions, sliceMax) => {
+      for (const { socket, expected } of run('conflate', actions, sliceMax)) {
         if (socket.closed) continue
         const topicOf = new Map(expected.map(({ topic, message }) => [message, topic]))
         const seen = new Map<number, number>()
@@ -169,9 +170,9 @@ test('conflate: the newest of each topic arrives, never an older one after a new
 
 test('what waits for a blocked socket stays within the bound, plus one flush', () => {
   fc.assert(
-    fc.property(fc.array(action, { maxLength: 60 }), (actions) => {
+    fc.property(fc.array(action, { maxLength: 60 }), slice, (actions, sliceMax) => {
       const perFlush = actions.filter((each) => each.type === 'publish').length * FRAME_BYTES
-      for (const { socket } of run('disconnect', actions)) {
+      for (const { socket } of run('disconnect', actions, sliceMax)) {
         expect(socket.bufferedMax).toBeLessThanOrEqual(Math.max(BYTES_MAX, perFlush))
       }
     }),

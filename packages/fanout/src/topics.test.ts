@@ -2,7 +2,7 @@ import { describe, expect, test } from '@jest/globals'
 import { createCounters } from './counters.ts'
 import { Outbox, type OverflowPolicy } from './outbox.ts'
 import type { Sink } from './sink.ts'
-import { Topics } from './topics.ts'
+import { Topics, type TopicsOptions } from './topics.ts'
 
 /** A socket in memory: takes `room` bytes at a time, then waits to be drained. */
 class MemorySink implements Sink {
@@ -43,18 +43,27 @@ class MemorySink implements Sink {
   }
 }
 
-function setUp(policy: OverflowPolicy = 'disconnect', room?: number, bytesMax = 10) {
+function setUp(
+  policy: OverflowPolicy = 'disconnect',
+  room?: number,
+  bytesMax = 10,
+  options: Partial<TopicsOptions> = {},
+) {
   const flushes: (() => void)[] = []
-  const topics = new Topics({ policy, schedule: (flush) => flushes.push(flush) })
+  const topics = new Topics({ policy, schedule: (flush) => flushes.push(flush), ...options })
   const counters = createCounters()
   const subscriber = () => {
     const sink = new MemorySink(room)
     return { sink, outbox: new Outbox(sink, counters, bytesMax) }
   }
-  const tick = () => {
+  /** One turn of the event loop. */
+  const turn = () => {
     for (const flush of flushes.splice(0)) flush()
   }
-  return { topics, counters, subscriber, tick, flushes }
+  const tick = () => {
+    while (flushes.length > 0) turn()
+  }
+  return { topics, counters, subscriber, turn, tick, flushes }
 }
 
 const frame = (text: string) => Buffer.from(text)

@@ -1,14 +1,17 @@
+import { Backlog, type Flushed } from './backlog.ts'
 import { Batch, type Entry } from './batch.ts'
-import { Group } from './group.ts'
+import { Group, type Pending } from './group.ts'
 import type { Outbox, OverflowPolicy } from './outbox.ts'
 
 export interface TopicsOptions {
   readonly policy: OverflowPolicy
-  /** A topic's messages are flushed early when they pass this many bytes in one tick. */
+  /** Messages are delivered at once when those that not everybody has got pass this many bytes together. */
   readonly flushBytesMax?: number
-  /** Calls the flush at the end of the tick; default: `setImmediate`, when all input of the tick is read. */
-  readonly schedule?: (flush: () => void) => void
-  /** Told after a flush when the flushed messages had been published, where their publishers said so. */
+  /** Deliveries of one turn of the event loop, until other events have theirs. */
+  readonly sliceMax?: number
+  /** Calls back at the end of this turn of the event loop; default: `setImmediate`, when all its input is read. */
+  readonly schedule?: (callback: () => void) => void
+  /** Told, once a flush is delivered, when its messages had been published, where their publishers said so. */
   readonly onFlushed?: (publishedAtMs: readonly number[]) => void
 }
 
@@ -18,39 +21,51 @@ interface Topic {
   pending: Entry[]
 }
 
-/** What one topic has to flush. */
-interface Pending {
+/** What one topic has to flush, and to whom. */
+interface TopicFlush extends Pending {
   readonly subscribers: ReadonlySet<Outbox>
-  readonly pending: readonly Entry[]
 }
 
-function takePending(topic: Topic): Pending {
+function takePending(topic: Topic): TopicFlush {
   const { subscribers, pending } = topic
   topic.pending = []
   return { subscribers, pending }
 }
 
+/** Some milliseconds of writing. */
+const SLICE_MAX = 1_000
+
 /**
  * Topics and their subscribers. Messages published within one tick of the event loop are written together: one
  * write per socket, one buffer for all subscribers of the same topics, in publish order. When nothing is
  * published nothing runs.
+ *
+ * A flush for many subscribers is delivered in slices, one for each turn of the event loop, so that timers, reads
+ * and smaller flushes have their turns between them. Whoever waits for a slice is owed what was flushed meanwhile
+ * too, and gets all of it in one write: the order of a connection's messages is the publish order in any case.
  */
 export class Topics {
   readonly #policy: OverflowPolicy
   readonly #flushBytesMax: number
-  readonly #schedule: (flush: () => void) => void
+  readonly #sliceMax: number
+  readonly #schedule: (callback: () => void) => void
   readonly #onFlushed: TopicsOptions['onFlushed']
   readonly #topics = new Map<string, Topic>()
+  readonly #backlog = new Backlog()
   readonly #flush = () => this.flush()
+  readonly #serve = () => this.#serveSlice()
   #dirty: Topic[] = []
   #publishedAtMs: number[] = []
   #pendingBytes = 0
   #order = 0
   #scheduled = false
+  #serving = false
+  #flushes = 0
 
   constructor(options: TopicsOptions) {
     this.#policy = options.policy
     this.#flushBytesMax = options.flushBytesMax ?? 1_048_576
+    this.#sliceMax = options.sliceMax ?? SLICE_MAX
     this.#schedule = options.schedule ?? setImmediate
     this.#onFlushed = options.onFlushed
   }
@@ -81,6 +96,7 @@ export class Topics {
     const topic = this.#topics.get(name)
     if (topic === undefined) return
     if (topic.pending.length > 0) this.flush()
+    outbox.settle()
     topic.subscribers.delete(outbox)
     if (topic.subscribers.size === 0) this.#topics.delete(name)
   }
@@ -93,7 +109,7 @@ export class Topics {
     topic.pending.push({ frame, key: name, order: this.#order++ })
     if (publishedAtMs !== undefined) this.#publishedAtMs.push(publishedAtMs)
     this.#pendingBytes += frame.length
-    if (this.#pendingBytes > this.#flushBytesMax) this.flush()
+    if (this.#pendingBytes + this.#backlog.bytes > this.#flushBytesMax) this.#flushAll()
     else if (!this.#scheduled) {
       this.#scheduled = true
       this.#schedule(this.#flush)
@@ -106,44 +122,81 @@ export class Topics {
     if (topic === undefined) return
     this.flush()
     const batch = new Batch([{ frame, key: name, order: this.#order++ }])
-    for (const outbox of topic.subscribers) if (!except.has(outbox)) outbox.deliver(batch, this.#policy)
+    for (const outbox of topic.subscribers) {
+      if (except.has(outbox)) continue
+      outbox.settle()
+      outbox.deliver(batch, this.#policy)
+    }
   }
 
-  /** Writes what is pending. Called at the end of the tick; calling it earlier is safe. */
+  /** Writes what is pending, to many subscribers in slices. Called at the end of the tick; calling it earlier is safe. */
   flush(): void {
     this.#scheduled = false
     if (this.#dirty.length === 0) return
     const dirty = this.#dirty.map(takePending)
+    const flushed = { bytes: this.#pendingBytes, publishedAtMs: this.#publishedAtMs }
     this.#dirty = []
     this.#pendingBytes = 0
+    if (flushed.publishedAtMs.length > 0) this.#publishedAtMs = []
+    const waiting = this.#backlog.size
     const [only] = dirty
-    if (dirty.length === 1 && only) this.#flushOne(only)
+    if (dirty.length === 1 && only && waiting === 0 && only.subscribers.size <= this.#sliceMax)
+      this.#flushOne(only)
     else this.#flushSeveral(dirty)
-    const publishedAtMs = this.#publishedAtMs
-    if (publishedAtMs.length > 0) {
-      this.#publishedAtMs = []
-      this.#onFlushed?.(publishedAtMs)
-    }
+    if (this.#backlog.size === waiting) return this.#delivered(flushed)
+    this.#backlog.add(flushed)
+    this.#scheduleSlice()
   }
 
-  #flushOne(topic: Pending): void {
+  #flushOne(topic: TopicFlush): void {
     const batch = new Batch(topic.pending)
     for (const outbox of topic.subscribers) outbox.deliver(batch, this.#policy)
   }
 
-  #flushSeveral(topics: readonly Pending[]): void {
-    const everybody = new Group()
-    const receivers: Outbox[] = []
+  /**
+   * Notes down what each subscriber is owed, then delivers: to the subscribers of small topics now, as far as one
+   * slice goes, and to all others in their turn.
+   */
+  #flushSeveral(topics: TopicFlush[]): void {
+    const flush = ++this.#flushes
+    const nobodyWaits = this.#backlog.size === 0
+    const everybody = new Group(this, this.#policy, flush)
+    const now: Outbox[] = []
+    topics.sort((a, b) => a.subscribers.size - b.subscribers.size)
     for (const topic of topics) {
+      // Those of a large topic wait behind those who wait already: else the first would be served again and again.
+      const small = nobodyWaits || topic.subscribers.size <= this.#sliceMax
       for (const outbox of topic.subscribers) {
-        if (outbox.group === undefined) receivers.push(outbox)
-        outbox.group = (outbox.group ?? everybody).with(topic)
+        if (outbox.owed !== undefined && outbox.owed.owner !== this) outbox.settle()
+        const { owed } = outbox
+        outbox.owed = (owed ?? everybody).with(topic, flush)
+        if (owed?.flush === flush) continue
+        if (small && now.length < this.#sliceMax) now.push(outbox)
+        else if (owed === undefined) this.#backlog.push(outbox)
       }
     }
-    for (const outbox of receivers) {
-      const group = outbox.group
-      outbox.group = undefined
-      if (group) outbox.deliver(group.batch, this.#policy)
-    }
+    for (const outbox of now) outbox.settle()
+  }
+
+  /** Writes everything, however long it takes: what is kept for later is bounded. */
+  #flushAll(): void {
+    this.flush()
+    for (const flushed of this.#backlog.serve(Number.POSITIVE_INFINITY)) this.#delivered(flushed)
+  }
+
+  #scheduleSlice(): void {
+    if (this.#serving) return
+    this.#serving = true
+    this.#schedule(this.#serve)
+  }
+
+  #serveSlice(): void {
+    this.#serving = false
+    for (const flushed of this.#backlog.serve(this.#sliceMax)) this.#delivered(flushed)
+    if (this.#backlog.size > 0) this.#scheduleSlice()
+  }
+
+  #delivered({ publishedAtMs }: Flushed): void {
+    if (publishedAtMs.length > 0) this.#onFlushed?.(publishedAtMs)
   }
 }

@@ -137,6 +137,8 @@ export class Connection implements ClientConnection, Sink, Timed {
   close({ code, reason }: Pick<CloseCode, 'code' | 'reason'>): void {
     if (this.#closing || this.#ended) return
     const { wheel, limits } = this.#context.gateway
+    // What was published before the close comes before it.
+    this.outbox.settle()
     // Throws for a code or a reason that no close frame can hold: the connection lives on.
     this.#socket.close(code, reason)
     this.#closing = true
