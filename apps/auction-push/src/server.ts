@@ -11,7 +11,7 @@ import {
 import { type Overrides, Service } from '@carillon/service'
 import { type AuctionChannel, eventOf, topicOf } from './auction.ts'
 import type { AuctionConfig } from './config.ts'
-import { closeCodes, errorFrame, parseCommand, pushFrame, SUCCESS } from './protocol.ts'
+import { closeCodes, errorFrame, parseCommand, pushFrame, SUCCESS, type Subscription } from './protocol.ts'
 import { type Effect, emptySession, leave, step } from './session.ts'
 
 export { type AuctionConfig, readConfig } from './config.ts'
@@ -73,28 +73,30 @@ export function create(config: AuctionConfig, overrides: Overrides = {}) {
     switch (effect.type) {
       case 'subscribe': {
         const { event, auctionId } = effect.subscription
-        topics.subscribe(topicOf(effect.subscription), connection.outbox)
-        return void interest.hold(auction[event], { auctionId })
+        // The first follower waits for NATS to confirm the subscription: from then on nothing is missed.
+        const confirmed = interest.hold(auction[event], { auctionId })
+        const topic = topicOf(effect.subscription)
+        return connection.inOrder(() => topics.subscribe(topic, connection.outbox), confirmed)
       }
       case 'unsubscribe': {
         const topic = topicOf(effect.subscription)
-        topics.unsubscribe(topic, connection.outbox)
-        return interest.release(topic)
+        interest.release(topic)
+        return connection.inOrder(() => topics.unsubscribe(topic, connection.outbox))
       }
       case 'reply':
-        return connection.send(SUCCESS)
-      case 'recover': {
-        const { event } = effect.subscription
-        const topic = topicOf(effect.subscription)
-        void interest.lastBeforeLive(topic, connection.outbox).then((bytes) => {
-          // The client may have cancelled meanwhile.
-          if (bytes && topics.has(topic, connection.outbox)) connection.send(pushFrame(event, bytes))
-        })
-        return
-      }
+        return connection.inOrder(() => connection.send(SUCCESS))
+      case 'recover':
+        return connection.inOrder(() => void recover(effect.subscription, connection))
       default:
         effect satisfies never
     }
+  }
+
+  async function recover(subscription: Subscription, connection: Connection): Promise<void> {
+    const topic = topicOf(subscription)
+    const bytes = await interest.lastBeforeLive(topic, connection.outbox)
+    // The client may have cancelled meanwhile.
+    if (bytes && topics.has(topic, connection.outbox)) connection.send(pushFrame(subscription.event, bytes))
   }
 
   return Object.assign(service, { listener })

@@ -176,10 +176,17 @@ describe('NATS away', () => {
     const healthz = await fetch(`http://127.0.0.1:${service.adminPort}/healthz`)
     expect([healthz.status, await readyz(service)]).toEqual([200, 503])
     const client = await connectAuction(service)
-    await subscribe(client, 1)
+    client.send({ key: 'auction_subscribe', data: { event: 'bid', auctionId: 1 } })
+    client.send('?')
+    client.send({ key: 'auction_subscribe', data: { event: 'bid', auctionId: 1 } })
     await nats.resume()
     await eventually(async () => (await readyz(service)) === 200)
-    await service.bus.roundTrip()
+    // Answered once it is true, and in the order of the requests.
+    expect([await client.next(), await client.next(), await client.next()]).toEqual([
+      'success',
+      expect.stringContaining('malformed_json'),
+      'success',
+    ])
     await publishRaw(nats.port, 'auction.1.bid', bid(1))
     expect(await client.next()).toContain('"auctionId":1')
     client.close()

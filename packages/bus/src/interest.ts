@@ -159,6 +159,8 @@ export class Interest<C extends AnyChannel> {
   async #check(followed: FollowedSubject<C>): Promise<void> {
     const { stream: definition } = followed.channel
     if (definition === undefined || !this.#follows(followed)) return
+    // Read before the subscription stands, it would leave a gap between the two.
+    await followed.subscription.confirmed
     const { version } = followed
     const stream = this.#streamOf(definition)
     const stored = await stream.last(followed.subject)

@@ -9,6 +9,7 @@ export const commonVariables = {
   NATS_USER: Type.Optional(Type.String()),
   NATS_PASSWORD: Type.Optional(Type.String()),
   NATS_CREDS_FILE: Type.Optional(Type.String()),
+  NATS_REPLICAS: env.integer(1, 5, 1),
   LOG_LEVEL: env.oneOf(['trace', 'debug', 'info', 'warn', 'error', 'fatal'], 'info'),
   REGION: env.text('default'),
   LISTEN_HOST: Type.Optional(env.text()),
@@ -29,6 +30,8 @@ export interface CommonConfig {
     readonly user?: string
     readonly password?: string
     readonly credsFile?: string
+    /** How many servers keep each stream and bucket. */
+    readonly replicas: number
   }
   readonly logLevel: string
   readonly region: string
@@ -49,6 +52,7 @@ interface CommonValues {
   readonly NATS_USER?: string
   readonly NATS_PASSWORD?: string
   readonly NATS_CREDS_FILE?: string
+  readonly NATS_REPLICAS: number
   readonly LOG_LEVEL: string
   readonly REGION: string
   readonly LISTEN_HOST?: string
@@ -70,6 +74,7 @@ export function commonConfig(
       ...(values.NATS_USER && { user: values.NATS_USER }),
       ...(values.NATS_PASSWORD && { password: values.NATS_PASSWORD }),
       ...(values.NATS_CREDS_FILE && { credsFile: values.NATS_CREDS_FILE }),
+      replicas: values.NATS_REPLICAS,
     },
     logLevel: values.LOG_LEVEL,
     region: values.REGION,

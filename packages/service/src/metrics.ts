@@ -37,6 +37,25 @@ export class Metrics {
     })
   }
 
+  /** Gauges of one name that a label tells apart, read when the metrics are. */
+  gaugesOf(
+    name: string,
+    help: string,
+    label: string,
+    read: () => Iterable<readonly [label: string, value: number]>,
+  ): void {
+    const gauge = new Gauge({
+      name: `carillon_${name}`,
+      help,
+      labelNames: [label],
+      registers: [this.registry],
+      collect: () => {
+        gauge.reset()
+        for (const [of, value] of read()) gauge.set({ [label]: of }, value)
+      },
+    })
+  }
+
   histogram(name: string, help: string, buckets: number[]): Histogram {
     return new Histogram({ name: `carillon_${name}`, help, buckets, registers: [this.registry] })
   }

@@ -168,7 +168,7 @@ export class Service {
       const reason = part.notReady?.()
       if (reason !== undefined) return reason
     }
-    return undefined
+    return this.bus.storage.find(({ essential, problem }) => essential && problem !== undefined)?.problem
   }
 
   #describeBus(): void {
@@ -177,6 +177,12 @@ export class Service {
       'domain',
     ])
     bus.onRejected(({ subject }) => rejected.inc({ domain: subject.split('.', 1)[0] ?? '' }))
+    metrics.gaugesOf(
+      'nats_storage_available',
+      'Whether a stream or bucket of NATS that is used can be used, by its name',
+      'storage',
+      () => bus.storage.map(({ name, problem }) => [name, Number(problem === undefined)]),
+    )
     metrics.gaugeOf('nats_connected', 'Whether NATS is connected', () => Number(bus.connected))
     metrics.countOf('nats_reconnects_total', 'Reconnects to NATS', () => bus.reconnects)
   }

@@ -6,6 +6,7 @@ import type { WebSocket } from 'ws'
 import type { ClientConnection, Identity } from '../client-connection.ts'
 import type { Gateway } from '../gateway.ts'
 import { RateLimit, ViolationCounter } from '../limits.ts'
+import { OrderedActions } from '../ordered-actions.ts'
 import { beforeReceiveError, type RawSocket, rawSocketOf } from './raw-socket.ts'
 
 /** What an app does with one connection. */
@@ -38,6 +39,9 @@ const TCP_KEEP_ALIVE_MS = 60_000
 /** Credentials end by wall time, which may be set meanwhile: it is looked at this often at least. */
 const EXPIRY_CHECK_MS = 60_000
 
+/** What may wait for NATS to confirm something, for one connection. */
+const WAITING_ACTIONS_MAX = 4_096
+
 let lastId = 0
 
 /** One client's WebSocket connection: limits, deadlines and the way out. */
@@ -53,11 +57,14 @@ export class Connection implements ClientConnection, Sink, Timed {
   readonly #deadline = new Deadline(this)
   #identity: Identity | undefined
   #violations: ViolationCounter | undefined
+  #actions: OrderedActions | undefined
   #handler: Handler | undefined
   /** Monotonic. */
   #lastFrameAtMs: number
   /** Monotonic: of the last ping sent, or of the opening. */
   #pingedAtMs: number
+  /** Too many violations: frames are not looked at any more. */
+  #banned = false
   #closing = false
   #ended = false
 
@@ -134,6 +141,17 @@ export class Connection implements ClientConnection, Sink, Timed {
     this.outbox.send(frame)
   }
 
+  /**
+   * Does something for this connection after what was asked for before, and not before a promise is kept: answers
+   * come in the order of the requests, though some have to wait. Who asks for more while too much waits is closed.
+   */
+  inOrder(action: () => void, after?: Promise<void>): void {
+    if (this.#actions === undefined && after === undefined) return action()
+    this.#actions ??= new OrderedActions()
+    if (this.#actions.size >= WAITING_ACTIONS_MAX && !this.#ended) return this.outbox.overflow()
+    this.#actions.add(action, after)
+  }
+
   close({ code, reason }: Pick<CloseCode, 'code' | 'reason'>): void {
     if (this.#closing || this.#ended) return
     const { wheel, limits } = this.#context.gateway
@@ -152,11 +170,14 @@ export class Connection implements ClientConnection, Sink, Timed {
 
   /** Refuses a frame in the protocol's own form; too many refusals close the connection. */
   refuse(error: ProtocolError): void {
-    this.outbox.send(this.#context.errorFrame(error))
+    this.inOrder(() => this.outbox.send(this.#context.errorFrame(error)))
     if (!error.violation) return
     const { limits, clock, closeCodes } = this.#context.gateway
     this.#violations ??= new ViolationCounter()
-    if (this.#violations.add(limits, clock.monotonic())) this.close(closeCodes.violations)
+    if (!this.#violations.add(limits, clock.monotonic())) return
+    // What it asked for before is still answered; nothing more is taken from it.
+    this.#banned = true
+    this.inOrder(() => this.close(closeCodes.violations))
   }
 
   /** Sets the next deadline anew, as after a change of the idle limit. */
@@ -245,6 +266,7 @@ export class Connection implements ClientConnection, Sink, Timed {
     if (this.#ended) return
     this.#ended = true
     this.outbox.close()
+    this.#actions?.clear()
     this.#context.gateway.wheel.clear(this.#deadline)
     this.#context.gateway.ended(this, code)
     this.#handler?.closed(code)
@@ -277,7 +299,7 @@ export class Connection implements ClientConnection, Sink, Timed {
 
   /** Every frame counts: for idleness and for the rate. */
   #admit(bytes: number): boolean {
-    if (this.#closing) return false
+    if (this.#closing || this.#banned) return false
     const { gateway } = this.#context
     const { limits } = gateway
     const now = gateway.clock.monotonic()
