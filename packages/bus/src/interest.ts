@@ -80,6 +80,7 @@ export class Interest<C extends AnyChannel> {
         this.#live(subject, event),
       )
       followed = new FollowedSubject(channel, subject, subscription)
+      if (channel.stream !== undefined) this.#streamOf(channel.stream)
       this.#followed.set(subject, followed)
     }
     followed.holders += 1
