@@ -1,3 +1,5 @@
+import { once } from 'node:events'
+import type { Server } from 'node:http'
 import type { FastifyInstance } from 'fastify'
 
 /** Why a service cannot start, in words for whoever started it and can mend it. */
@@ -6,12 +8,15 @@ export class StartError extends Error {}
 /** A port that cannot be listened on. */
 export class PortError extends StartError {}
 
+/** Connections that wait to be accepted: a fleet of clients may come back in one moment. */
+const BACKLOG = 4_096
+
 /**
  * Listens and answers the port, which is a free one where `port` is 0.
  * @throws {PortError} that names the service, the port and the variable to change.
  */
 export async function listen(
-  server: FastifyInstance,
+  server: FastifyInstance | Server,
   where: {
     readonly service: string
     readonly host: string
@@ -20,8 +25,10 @@ export async function listen(
   },
 ): Promise<number> {
   const { service, host, port, variable } = where
+  const options = { host, port, backlog: BACKLOG }
   try {
-    await server.listen({ host, port, backlog: 4_096 })
+    if ('server' in server) await server.listen(options)
+    else await once(server.listen(options), 'listening')
   } catch (error) {
     const code = (error as NodeJS.ErrnoException).code
     if (code === 'EADDRNOTAVAIL' || code === 'ENOTFOUND')
@@ -33,6 +40,6 @@ export async function listen(
     if (reason === undefined) throw error
     throw new PortError(`${service}: port ${port} ${reason}; set ${variable} to another one`)
   }
-  const address = server.server.address()
+  const address = ('server' in server ? server.server : server).address()
   return typeof address === 'object' && address !== null ? address.port : port
 }
