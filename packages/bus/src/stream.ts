@@ -1,5 +1,5 @@
 import type { EventChannel, StreamDefinition } from '@carillon/events'
-import { jetstream } from '@nats-io/jetstream'
+import { JetStreamApiCodes, JetStreamApiError, jetstream, type StoredMsg } from '@nats-io/jetstream'
 import type { Connection } from './connection.ts'
 import { type Headers, withHeaders } from './delivery.ts'
 import { BusUnavailable, RevisionMismatch } from './errors.ts'
@@ -96,14 +96,29 @@ export class Stream {
         ? streams.getMessage(this.#storage.name, query)
         : direct.getMessage(this.#storage.name, query),
     )
-    if (found === null) return undefined
-    return {
-      subject: found.subject,
-      // A slice would keep the whole network buffer alive.
-      bytes: Uint8Array.from(found.data),
-      sequence: found.seq,
-      storedAtMs: found.time.getTime(),
-      header: (name) => found.header.get(name) || undefined,
+    return found === null ? undefined : storedMessage(found)
+  }
+
+  /**
+   * The first message from a sequence number on whose subject matches the filter, or undefined where there is none.
+   * Asks the stream's leader: what was stored before the question is found. @throws {BusUnavailable}
+   */
+  async next(filter: string, fromSequence: number): Promise<StoredMessage | undefined> {
+    const query = { next_by_subj: filter, seq: fromSequence }
+    const found = await this.#storage.use(({ streams }) => streams.getMessage(this.#storage.name, query))
+    return found === null ? undefined : storedMessage(found)
+  }
+
+  /**
+   * Deletes the message of this very sequence number; where it is gone already, as when a newer one of its subject
+   * has replaced it, nothing happens. @throws {BusUnavailable}
+   */
+  async delete(sequence: number): Promise<void> {
+    try {
+      // Not overwritten on disk: it is no secret, and that would cost more than the delete.
+      await this.#storage.use(({ streams }) => streams.deleteMessage(this.#storage.name, sequence, false))
+    } catch (error) {
+      if (!isMessageGone(error)) throw error
     }
   }
 
@@ -165,4 +180,22 @@ export class Stream {
       throw error
     }
   }
+}
+
+function storedMessage(found: StoredMsg): StoredMessage {
+  return {
+    subject: found.subject,
+    // A slice would keep the whole network buffer alive.
+    bytes: Uint8Array.from(found.data),
+    sequence: found.seq,
+    storedAtMs: found.time.getTime(),
+    header: (name) => found.header?.get(name) || undefined,
+  }
+}
+
+/** No message has this sequence number any more. */
+function isMessageGone(error: unknown): boolean {
+  if (!(error instanceof JetStreamApiError)) return false
+  // Servers before 2.10 have one code for all failed deletes, and say in words that the message is not there.
+  return error.code === JetStreamApiCodes.NoMessageFound || /no message found/i.test(error.message)
 }

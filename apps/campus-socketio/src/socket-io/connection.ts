@@ -1,6 +1,5 @@
 import {
   type CloseCode,
-  LimitError,
   ProtocolError,
   socketIoEventWithAck,
   socketIoPackets,
