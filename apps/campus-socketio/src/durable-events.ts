@@ -96,10 +96,14 @@ export function takeDue(
   return { events: { ...next, pending }, send, expired }
 }
 
-/** When something is to be sent next, by the monotonic clock; undefined where nothing waits. */
-export function nextDueMs({ pending }: DurableEvents): number | undefined {
+/**
+ * When something is to be sent next, by the monotonic clock; undefined where nothing waits. What is due already
+ * waits for an acknowledgement that makes room for it.
+ */
+export function nextDueMs({ pending }: DurableEvents, nowMs: number): number | undefined {
   let next: number | undefined
-  for (const { dueAtMs } of pending.values()) if (next === undefined || dueAtMs < next) next = dueAtMs
+  for (const { dueAtMs } of pending.values())
+    if (dueAtMs > nowMs && (next === undefined || dueAtMs < next)) next = dueAtMs
   return next
 }
 

@@ -48,7 +48,7 @@ function describeEffect(effect: Effect): string {
 
 const good = (effect: Effect): Outcome | undefined => {
   if (effect.type === 'verify') return { type: 'verified', device: device(11) }
-  if (effect.type === 'claim') return { type: 'claimed' }
+  if (effect.type === 'claim') return { type: 'claimed', serialNo: effect.device.serialNo }
   if (effect.type === 'subscribe') return { type: 'subscribed', room: effect.room }
   if (effect.type === 'check_ticket') return { type: 'ticket_checked', room: effect.room, valid: true }
   return undefined

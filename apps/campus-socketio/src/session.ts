@@ -23,7 +23,7 @@ export type Outcome =
   | { readonly type: 'verified'; readonly device: Device }
   | { readonly type: 'not_verified'; readonly error: 'signature_wrong' | 'too_many_failures' }
   /** The device's live connection is this one now, on every instance. */
-  | { readonly type: 'claimed' }
+  | { readonly type: 'claimed'; readonly serialNo: string }
   | { readonly type: 'ticket_checked'; readonly room: Room; readonly valid: boolean }
   | { readonly type: 'subscribed'; readonly room: Room }
   | { readonly type: 'not_subscribed'; readonly room: Room; readonly error: ErrorCode }
@@ -43,7 +43,7 @@ export type Effect =
   | { readonly type: 'refuse'; readonly error: ProtocolError }
   | { readonly type: 'publish_result'; readonly room: string; readonly result: string }
   /** Durable events and live pushes may go to the device from now on. */
-  | { readonly type: 'deliver' }
+  | { readonly type: 'deliver'; readonly serialNo: string }
   | { readonly type: 'close'; readonly code: CloseCode }
 
 type Step = readonly [Session, readonly Effect[]]
@@ -66,7 +66,7 @@ export function step(session: Session, input: Command | Outcome, limits: Session
         limits,
       )
     case 'claimed':
-      return [session, [emit('auth:ok'), { type: 'deliver' }]]
+      return [session, [emit('auth:ok'), { type: 'deliver', serialNo: input.serialNo }]]
     case 'unavailable':
       return [session, [{ type: 'close', code: closeCodes.unavailable }]]
     case 'device_changed':

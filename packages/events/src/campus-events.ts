@@ -105,6 +105,8 @@ export const campusEvents = {
   disable_remote_cmd: device('The device leaves the room of its remote debugging', RemoteRoom),
   remote_cmd: room('An encrypted command for the device in the room', Type.Object({ encrypted_cmd: Text })),
   cmd_result: room('What the device in the room answered to a command', Type.Object({ result: Text })),
+  // Not in the document's list, but in its example; its body is not described.
+  'class:update': device('The data of the class has changed', Empty),
 } as const satisfies Readonly<Record<string, CampusEventDefinition>>
 
 export type CampusEventName = keyof typeof campusEvents

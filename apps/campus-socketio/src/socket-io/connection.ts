@@ -1,9 +1,4 @@
-import {
-  type CloseCode,
-  ProtocolError,
-  socketIoEventWithAck,
-  socketIoPackets,
-} from '@carillon/codec'
+import { type CloseCode, ProtocolError, socketIoEventWithAck, socketIoPackets } from '@carillon/codec'
 import type { ConnectionReport } from '@carillon/events'
 import { Outbox, type Sink } from '@carillon/fanout'
 import {

@@ -1,0 +1,74 @@
+import { DEVELOPMENT_SECRET, type TokenOptions } from '@carillon/auth'
+import * as gateway from '@carillon/gateway'
+import { commonVariables, type Environment, env, readEnvironment } from '@carillon/service'
+import { Type } from 'typebox'
+import type { DurableLimits } from './durable-events.ts'
+import type { RoomAccess } from './room.ts'
+import type { SessionLimits } from './session.ts'
+
+const variables = Type.Object({
+  ...commonVariables,
+  ...gateway.authVariables,
+  ...gateway.gatewayVariables('CAMPUS', { listenPort: 8_085, adminPort: 9_085 }),
+  CAMPUS_ACK_TIMEOUT_MS: env.integer(100, 600_000, 10_000),
+  CAMPUS_ROOM_ACCESS: env.oneOf<RoomAccess>(['open', 'ticket'], 'open'),
+  CAMPUS_CORS_ORIGINS: Type.Optional(
+    Type.String({ pattern: '^https?://[^,\\s]+(,\\s*https?://[^,\\s]+)*$' }),
+  ),
+  CAMPUS_DEVICE_KEY_SECRET: env.text(DEVELOPMENT_SECRET),
+  CAMPUS_MAX_REQUESTS_PER_SECOND: env.integer(1, 1_000_000, 1_000),
+  CAMPUS_MAX_ROOMS: env.integer(1, 1_000_000, 100_000),
+  CAMPUS_MAX_ROOMS_PER_CONNECTION: env.integer(1, 10_000, 20),
+})
+
+export interface CampusConfig extends gateway.GatewayConfig {
+  readonly auth: TokenOptions
+  /** Origins that browsers may connect from; undefined for any. */
+  readonly corsOrigins: readonly string[] | undefined
+  /** Device keys are stored as HMACs under it. */
+  readonly deviceKeySecret: string
+  readonly requestsPerSecondMax: number
+  /** Rooms that connections of this instance are in. */
+  readonly roomsMax: number
+  /** Live pushes of one device that wait for their answers. */
+  readonly pushesInFlightMax: number
+  readonly session: SessionLimits
+  readonly durable: DurableLimits
+}
+
+/** What may not be left to a default in production. */
+function productionProblems({ NODE_ENV, ...environment }: Environment): readonly string[] {
+  if (NODE_ENV !== 'production') return []
+  const problems: string[] = []
+  if (!environment.CAMPUS_ROOM_ACCESS)
+    problems.push('CAMPUS_ROOM_ACCESS is required in production: open or ticket')
+  const secret = environment.CAMPUS_DEVICE_KEY_SECRET
+  if (!secret) problems.push('CAMPUS_DEVICE_KEY_SECRET is required in production')
+  else if (secret === DEVELOPMENT_SECRET) problems.push('CAMPUS_DEVICE_KEY_SECRET is the development secret')
+  else if (secret.length < 16) problems.push('CAMPUS_DEVICE_KEY_SECRET is shorter than 16 characters')
+  return problems
+}
+
+/** @throws {EnvironmentError} with everything that is wrong. */
+export function readConfig(environment: Environment): CampusConfig {
+  const values = readEnvironment(variables, environment, gateway.authProblems, productionProblems)
+  return {
+    ...gateway.gatewayConfig('CAMPUS', values),
+    auth: gateway.authConfig(values),
+    corsOrigins: values.CAMPUS_CORS_ORIGINS?.split(',').map((origin) => origin.trim().replace(/\/$/, '')),
+    deviceKeySecret: values.CAMPUS_DEVICE_KEY_SECRET,
+    requestsPerSecondMax: values.CAMPUS_MAX_REQUESTS_PER_SECOND,
+    roomsMax: values.CAMPUS_MAX_ROOMS,
+    pushesInFlightMax: 100,
+    session: {
+      roomsMax: values.CAMPUS_MAX_ROOMS_PER_CONNECTION,
+      failedAuthenticationsMax: 3,
+      roomAccess: values.CAMPUS_ROOM_ACCESS,
+    },
+    durable: {
+      ackTimeoutMs: values.CAMPUS_ACK_TIMEOUT_MS,
+      backOffMsMax: 600_000,
+      inFlightBytesMax: 262_144,
+    },
+  }
+}

@@ -1,0 +1,308 @@
+import { createTokenVerifier } from '@carillon/auth'
+import { type CloseCode, ProtocolError, socketIoEvent } from '@carillon/codec'
+import { campus, campusOutboxStream, SENDER_HEADER } from '@carillon/events'
+import { addGateway, createTopics } from '@carillon/gateway'
+import { type Overrides, Service } from '@carillon/service'
+import { AuthenticationLimits } from './authentication-limits.ts'
+import { CommandQueue } from './command-queue.ts'
+import type { CampusConfig } from './config.ts'
+import { DeviceLeases } from './device-leases.ts'
+import { DeviceRegistry, deviceOf } from './device-registry.ts'
+import { serveDeviceRequests } from './device-requests.ts'
+import { DurableStore } from './durable-store.ts'
+import { type DeviceContext, LiveDevice } from './live-device.ts'
+import { createDeviceMetrics } from './metrics.ts'
+import { closeCodes, closeFrame, encodeEvent, errorFrame, parseEvent } from './protocol.ts'
+import { Reports } from './reports.ts'
+import { type Room, roomsOfTicket } from './room.ts'
+import { RoomInterest } from './room-interest.ts'
+import { type Effect, emptySession, failedAuthentication, type Outcome, step } from './session.ts'
+import type { Handler, SocketIoConnection } from './socket-io/connection.ts'
+import { SocketIoTransport } from './socket-io/transport.ts'
+
+export { type CampusConfig, readConfig } from './config.ts'
+
+const PATH = '/socket/socket.io'
+/** Commands of one connection that wait for those before them. */
+const COMMANDS_WAITING_MAX = 64
+/** How long the end of the process waits for devices to be given up. */
+const RELEASE_PATIENCE_MS = 2_000
+
+/** Pushes to devices that always answer, and rooms for web clients. */
+export function create(config: CampusConfig, overrides: Overrides = {}) {
+  const service = new Service({ name: 'campus-socketio', config, overrides })
+  const { bus, clock, instanceId, metrics, wheel } = service
+
+  // NATS → room → sockets: one subscription for each room that somebody here is in.
+  const topics = createTopics(service, 'disconnect')
+  const rooms = new RoomInterest(bus, ({ params: { room, event }, bytes, publishedAtMs, header }) => {
+    const frame = socketIoEvent(event, bytes)
+    const sender = senderHere(room, header(SENDER_HEADER))
+    if (sender) topics.publishExcept(room, frame, new Set([sender.outbox]))
+    else topics.publish(room, frame, publishedAtMs)
+  })
+
+  // NATS → the one live connection of a device → its answer → NATS.
+  const reports = new Reports(bus, instanceId, () => clock.now())
+  const registry = new DeviceRegistry(bus, config.deviceKeySecret)
+  const live = new Map<string, LiveDevice>()
+  const releases = new Set<Promise<void>>()
+  const leases = new DeviceLeases({
+    bus,
+    instanceId,
+    now: () => clock.now(),
+    closeHere: (serialNo, connectionId) => endDevice(serialNo, connectionId, closeCodes.replaced),
+    presence: (serialNo, online) => reports.presence(serialNo, online),
+  })
+  const deviceMetrics = createDeviceMetrics(metrics, live)
+  const store = new DurableStore({
+    bus,
+    stored: (serialNo, event) => live.get(serialNo)?.stored(event),
+    following() {
+      for (const device of live.values()) void device.load()
+    },
+    refused: () => deviceMetrics.durable('refused'),
+  })
+  const context: DeviceContext = {
+    bus,
+    clock,
+    wheel,
+    reports,
+    limits: config.durable,
+    pushesInFlightMax: config.pushesInFlightMax,
+    holds: (device) => leases.holds(device.serialNo, device.connection.id),
+    load: (serialNo) => store.load(serialNo),
+    delete: (sequence) => store.delete(sequence),
+    metrics: deviceMetrics,
+  }
+  bus.keepStream(campusOutboxStream)
+  for (const part of [reports, leases, store]) service.add(part)
+  service.add({
+    async stop() {
+      rooms.stop()
+      const patience = new Promise((resolve) => setTimeout(resolve, RELEASE_PATIENCE_MS).unref())
+      await Promise.race([Promise.allSettled(releases), patience])
+    },
+  })
+  metrics.gaugeOf(
+    'followed_subjects',
+    'NATS subjects that connections here follow',
+    () => rooms.size + live.size,
+  )
+
+  serveDeviceRequests({ bus, registry, leases, store })
+  bus.serve(campus.holder, { instanceId }, async ({ payload }) => {
+    const { serial_no: serialNo, connection_id: connectionId, action, reason } = payload
+    const device = live.get(serialNo)
+    const mine = device !== undefined && device.connection.id === connectionId
+    if (mine && action === 'close') {
+      await endDevice(serialNo, device.connection.id, closeCodes[reason ?? 'replaced'])
+    }
+    if (mine && action === 'refresh') refresh.get(device.connection)?.()
+    return { error_code: 0, error_reason: '', instance_id: instanceId, live: mine && action !== 'close' }
+  })
+
+  // Sockets → session → effects.
+  const verifyTicket = createTokenVerifier({ ...config.auth, now: () => clock.now() })
+  const attempts = new AuthenticationLimits()
+  const refresh = new WeakMap<SocketIoConnection, () => void>()
+  const transport = addGateway<SocketIoConnection, SocketIoTransport>(
+    service,
+    config,
+    closeCodes,
+    (gateway) => {
+      const { host, trustProxy } = service.config
+      const { port, portVariable, corsOrigins, requestsPerSecondMax } = config
+      const options = { host, port, portVariable, trustProxy, path: PATH, corsOrigins, requestsPerSecondMax }
+      return new SocketIoTransport(gateway, { ...options, errorFrame, closeFrame, closeCodeOf }, open)
+    },
+  )
+
+  function open(connection: SocketIoConnection): Handler {
+    let session = emptySession
+    const queue = new CommandQueue(COMMANDS_WAITING_MAX, (error) => {
+      transport.gateway.handlerFailed(error)
+      connection.close({ code: 1011, reason: 'internal error' })
+    })
+    const run = async (first: Parameters<typeof step>[1]) => {
+      const inputs = [first]
+      for (const input of inputs) {
+        const [next, effects] = step(session, input, config.session)
+        session = next
+        for (const effect of effects) {
+          const outcome = await perform(effect, connection)
+          if (outcome) inputs.push(outcome)
+        }
+      }
+    }
+    const enqueue = (input: Parameters<typeof step>[1]) => {
+      const accepted = queue.push(async () => {
+        if (connection.open) await run(input)
+      })
+      if (!accepted) throw new ProtocolError('rate_limited', 'too many requests wait for their answers')
+    }
+    refresh.set(connection, () => {
+      queue.append(async () => {
+        const record = session.device && (await registry.find(session.device.serialNo))
+        if (record) await run({ type: 'device_changed', device: deviceOf(record) })
+      })
+    })
+    return {
+      event(name, args) {
+        try {
+          enqueue(parseEvent(name, args))
+        } catch (error) {
+          if (!(error instanceof ProtocolError) || error.request !== 'authentication') throw error
+          transport.gateway.authenticationFailed('malformed')
+          const [next, effects] = failedAuthentication(session, error, config.session)
+          session = next
+          for (const effect of effects) void perform(effect, connection)
+        }
+      },
+      closed() {
+        const { device } = session
+        if (device) void endDevice(device.serialNo, connection.id)
+        // After what is under way: it may still join a room or claim the device.
+        queue.append(async () => {
+          for (const room of session.rooms) leaveRoom(room, connection)
+          if (session.device) await endDevice(session.device.serialNo, connection.id)
+          session = emptySession
+        })
+      },
+      subscriptions: () => [...session.rooms],
+    }
+  }
+
+  async function perform(effect: Effect, connection: SocketIoConnection): Promise<Outcome | undefined> {
+    switch (effect.type) {
+      case 'verify':
+        return verify(effect.credentials, connection)
+      case 'claim':
+        return claim(effect.device.serialNo, connection)
+      case 'check_ticket': {
+        const result = await verifyTicket(effect.ticket)
+        const valid = result.ok && roomsOfTicket(result.token.claims).has(effect.room.name)
+        return { type: 'ticket_checked', room: effect.room, valid }
+      }
+      case 'subscribe':
+        return joinRoom(effect.room, connection)
+      case 'unsubscribe':
+        return leaveRoom(effect.room, connection)
+      case 'emit':
+        return connection.send(encodeEvent(effect.event)) as undefined
+      case 'refuse':
+        return connection.refuse(effect.error) as undefined
+      case 'publish_result':
+        return publishResult(effect.room, effect.result, connection)
+      case 'deliver':
+        return live.get(effect.serialNo)?.deliver() as undefined
+      case 'close':
+        return connection.close(effect.code) as undefined
+      default:
+        return effect satisfies never
+    }
+  }
+
+  async function verify(
+    credentials: Extract<Effect, { type: 'verify' }>['credentials'],
+    { remoteAddress }: SocketIoConnection,
+  ): Promise<Outcome> {
+    const { serialNo } = credentials
+    if (!attempts.allows(remoteAddress, serialNo, clock.monotonic())) {
+      transport.gateway.authenticationFailed('too_many_failures')
+      return { type: 'not_verified', error: 'too_many_failures' }
+    }
+    try {
+      const device = await registry.verify(credentials)
+      if (device) {
+        attempts.authenticated(remoteAddress, serialNo)
+        return { type: 'verified', device }
+      }
+      attempts.failed(remoteAddress, serialNo, clock.monotonic())
+      transport.gateway.authenticationFailed('bad_signature')
+      return { type: 'not_verified', error: 'signature_wrong' }
+    } catch {
+      return { type: 'unavailable' }
+    }
+  }
+
+  /** Makes this the device's live connection, on every instance, before anything is pushed over it. */
+  async function claim(serialNo: string, connection: SocketIoConnection): Promise<Outcome | undefined> {
+    const device = new LiveDevice(serialNo, connection, context)
+    try {
+      await leases.claim(serialNo, connection.id)
+      live.set(serialNo, device)
+      if (connection.open) await device.listen()
+    } catch {
+      await endDevice(serialNo, connection.id)
+      return { type: 'unavailable' }
+    }
+    // Closed, or replaced by a newer connection, meanwhile.
+    if (!connection.open || live.get(serialNo) !== device) {
+      await endDevice(serialNo, connection.id)
+      return undefined
+    }
+    connection.identify({ userId: serialNo, deviceId: serialNo })
+    return { type: 'claimed', serialNo }
+  }
+
+  /** Ends a device's connection, if this is still it; with a code, closes it too. */
+  async function endDevice(serialNo: string, connectionId: string, code?: CloseCode): Promise<void> {
+    const device = live.get(serialNo)
+    if (device?.connection.id === connectionId) {
+      live.delete(serialNo)
+      if (code) device.connection.close(code)
+      await device.end()
+    }
+    // A replaced connection must not report the device as gone: the newer one takes the lease over.
+    if (code === closeCodes.replaced) return leases.forget(serialNo, connectionId)
+    const released = leases.release(serialNo, connectionId).finally(() => releases.delete(released))
+    releases.add(released)
+    await released
+  }
+
+  async function joinRoom(room: Room, connection: SocketIoConnection): Promise<Outcome> {
+    if (!rooms.has(room.name) && rooms.size >= config.roomsMax)
+      return { type: 'not_subscribed', room, error: 'too_many_rooms' }
+    try {
+      await rooms.hold(room.name)
+    } catch {
+      return { type: 'not_subscribed', room, error: 'unavailable' }
+    }
+    topics.subscribe(room.name, connection.outbox)
+    connection.settle()
+    return { type: 'subscribed', room }
+  }
+
+  function leaveRoom(room: string, { outbox }: SocketIoConnection): undefined {
+    topics.unsubscribe(room, outbox)
+    rooms.release(room)
+  }
+
+  function publishResult(room: string, result: string, connection: SocketIoConnection): undefined {
+    try {
+      const headers = { [SENDER_HEADER]: `${instanceId}/${connection.id}` }
+      bus.publish(campus.room, { room, event: 'cmd_result' }, { result }, { headers })
+    } catch {
+      connection.refuse(new ProtocolError('unavailable', 'temporarily unavailable', 'cmd_result'))
+    }
+  }
+
+  /** The connection of this instance that a room's event comes from. */
+  function senderHere(room: string, sender: string | undefined): SocketIoConnection | undefined {
+    const connection = sender === undefined ? undefined : live.get(room)?.connection
+    return connection && sender === `${instanceId}/${connection.id}` ? connection : undefined
+  }
+
+  return Object.assign(service, { transport })
+}
+
+const closeCodesByNumber = new Map<number, CloseCode>(
+  Object.values(closeCodes).map((each) => [each.code, each]),
+)
+
+/** An operator may close with a code of their own: then the client stays away. */
+function closeCodeOf({ code, reason }: Pick<CloseCode, 'code' | 'reason'>): CloseCode {
+  const { reconnect = false } = closeCodesByNumber.get(code) ?? {}
+  return { code, reason, reconnect }
+}
