@@ -23,4 +23,4 @@ export {
 } from './im-envelope.ts'
 export { isObject, type JsonObject, parseJsonObject } from './json-text.ts'
 export { LimitError, ProtocolError } from './protocol-error.ts'
-export { socketIoEvent, socketIoEventWithAck, socketIoPackets } from './socket-io.ts'
+export { asciiPacket, socketIoEvent, socketIoEventWithAck, socketIoPackets } from './socket-io.ts'

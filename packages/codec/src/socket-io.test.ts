@@ -1,6 +1,6 @@
 import { describe, expect, test } from '@jest/globals'
 import fc from 'fast-check'
-import { socketIoEvent, socketIoEventWithAck, socketIoPackets } from './socket-io.ts'
+import { asciiPacket, socketIoEvent, socketIoEventWithAck, socketIoPackets } from './socket-io.ts'
 
 const text = (frame: Buffer) => frame.subarray(2).toString()
 
@@ -31,6 +31,17 @@ test('frames of any length in a row are the packets they were made of', () => {
       const json = texts.map((each) => JSON.stringify(each))
       const frames = Buffer.concat(json.map((body) => socketIoEvent('e', Buffer.from(body))))
       expect(socketIoPackets(frames)).toEqual(json.map((body) => `2["e",${body}]`))
+    }),
+  )
+})
+
+test('a packet in ASCII means the same', () => {
+  expect(asciiPacket('2["e",{"a":"é滚😀"}]')).toBe('2["e",{"a":"\\u00e9\\u6eda\\ud83d\\ude00"}]')
+  fc.assert(
+    fc.property(fc.string({ unit: 'binary' }), (text) => {
+      const json = JSON.stringify(text)
+      expect(asciiPacket(json)).toMatch(/^[\0-\x7f]*$/)
+      expect(JSON.parse(asciiPacket(json))).toBe(text)
     }),
   )
 })

@@ -43,3 +43,14 @@ export function socketIoPackets(frames: Uint8Array): string[] {
   }
   return packets
 }
+
+/**
+ * A packet in ASCII alone, with the rest written as JSON escapes: it means the same. Socket.IO 1.x clients expect
+ * what they poll to be encoded as UTF-8 twice, 2.x clients once, and both call themselves revision 3.
+ */
+export function asciiPacket(packet: string): string {
+  return packet.replace(
+    /[\u0080-\uffff]/g,
+    (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`,
+  )
+}

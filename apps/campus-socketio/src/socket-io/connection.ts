@@ -1,4 +1,10 @@
-import { type CloseCode, ProtocolError, socketIoEventWithAck, socketIoPackets } from '@carillon/codec'
+import {
+  asciiPacket,
+  type CloseCode,
+  ProtocolError,
+  socketIoEventWithAck,
+  socketIoPackets,
+} from '@carillon/codec'
 import type { ConnectionReport } from '@carillon/events'
 import { Outbox, type Sink } from '@carillon/fanout'
 import {
@@ -223,7 +229,7 @@ export class SocketIoConnection implements ClientConnection, Sink, Timed {
     const raw = hasEmptyWriteBuffer(this.#engine) ? rawSocketOf(this.#engine) : undefined
     if (raw) return void raw.write(frames)
     this.#unfetchedBytes += frames.length
-    for (const packet of packetsOf(frames)) this.#engine.write(packet)
+    for (const packet of packetsOf(frames, this.#engine.protocol === 3)) this.#engine.write(packet)
   }
 
   onceDrained(callback: () => void): void {
@@ -268,10 +274,10 @@ export class SocketIoConnection implements ClientConnection, Sink, Timed {
   #event(name: unknown, args: readonly unknown[]): void {
     if (!this.open) return
     this.#guard(() => {
-      const { packetBytesMax } = { packetBytesMax: this.#context.gateway.limits.frameBytesMax }
+      const { frameBytesMax } = this.#context.gateway.limits
       if (name === MALFORMED) throw new ProtocolError('malformed', 'not a valid packet')
       if (name === TOO_LARGE)
-        throw new ProtocolError('packet_too_large', `a packet may have ${packetBytesMax} bytes`)
+        throw new ProtocolError('packet_too_large', `a packet may have ${frameBytesMax} bytes`)
       this.#handler?.event(name, args)
     })
   }
@@ -305,12 +311,14 @@ export class SocketIoConnection implements ClientConnection, Sink, Timed {
 
 /** A batch is one buffer for all its receivers: those who poll share its packets too. */
 const unpacked = new WeakMap<Uint8Array, readonly string[]>()
+const unpackedAscii = new WeakMap<Uint8Array, readonly string[]>()
 
-function packetsOf(frames: Uint8Array): readonly string[] {
-  let packets = unpacked.get(frames)
+function packetsOf(frames: Uint8Array, ascii: boolean): readonly string[] {
+  const known = ascii ? unpackedAscii : unpacked
+  let packets = known.get(frames)
   if (packets === undefined) {
-    packets = socketIoPackets(frames)
-    unpacked.set(frames, packets)
+    packets = ascii ? socketIoPackets(frames).map(asciiPacket) : socketIoPackets(frames)
+    known.set(frames, packets)
   }
   return packets
 }
