@@ -24,7 +24,7 @@ export { type CampusConfig, readConfig } from './config.ts'
 
 const PATH = '/socket/socket.io'
 /** Commands of one connection that wait for those before them. */
-const COMMANDS_WAITING_MAX = 64
+export const COMMANDS_WAITING_MAX = 64
 /** How long the end of the process waits for devices to be given up. */
 const RELEASE_PATIENCE_MS = 2_000
 
