@@ -1,4 +1,4 @@
-import type { Bus, StoredMessage, Stream } from '@carillon/bus'
+import type { Bus, StoredDelivery, StoredMessage, Stream } from '@carillon/bus'
 import { CAMPUS_OUTBOX_MAX_AGE_MS, campus, campusOutboxStream, EXPIRES_AT_HEADER } from '@carillon/events'
 import { type DurableEvent, expiryOf } from './durable-events.ts'
 
@@ -6,8 +6,8 @@ export interface DurableStoreOptions {
   readonly bus: Bus
   /** A durable event was stored just now, or is told of again. */
   readonly stored: (serialNo: string, event: DurableEvent) => void
-  /** From now on nothing is missed; what was stored before must be loaded. */
-  readonly following: () => void
+  /** The stream was deleted and made again: sequence numbers begin anew. */
+  readonly replaced: () => void
   readonly refused: (reason: string) => void
 }
 
@@ -22,6 +22,7 @@ export class DurableStore {
   /** Sequence numbers to be deleted that could not be. */
   readonly #toDelete = new Set<number>()
   #stopFollowing: (() => void) | undefined
+  #forget: (() => void) | undefined
   #retry: NodeJS.Timeout | undefined
 
   constructor(options: DurableStoreOptions) {
@@ -29,21 +30,23 @@ export class DurableStore {
     this.#stream = options.bus.stream(campusOutboxStream)
   }
 
+  /**
+   * Follows the stream from its beginning: a device that comes reads what was stored before, and whatever the
+   * follower has not reached by then is told afterwards.
+   */
   start(): void {
-    this.#stopFollowing = this.#stream.follow(
-      (message) => {
-        const decoded = this.#decode(message)
-        if (decoded) this.#options.stored(decoded.serialNo, decoded.event)
-      },
-      () => {
-        this.#deleteAgain()
-        this.#options.following()
-      },
-    )
+    this.#forget = this.#stream.onReplaced(() => {
+      this.#toDelete.clear()
+      this.#options.replaced()
+    })
+    this.#stopFollowing = this.#stream.follow(campus.outbox, (delivery) => {
+      this.#options.stored(delivery.params.serialNo, durableEvent(delivery))
+    })
   }
 
   stop(): void {
     this.#stopFollowing?.()
+    this.#forget?.()
     clearTimeout(this.#retry)
   }
 
@@ -55,7 +58,7 @@ export class DurableStore {
       if (message === undefined) break
       from = message.sequence + 1
       const decoded = this.#decode(message)
-      if (decoded && !this.#toDelete.has(message.sequence)) events.push(decoded.event)
+      if (decoded && !this.#toDelete.has(message.sequence)) events.push(decoded)
       else void this.delete(message.sequence)
     }
     return events
@@ -79,23 +82,27 @@ export class DurableStore {
     for (const sequence of this.#toDelete) void this.delete(sequence)
   }
 
-  #decode(message: StoredMessage): { readonly serialNo: string; readonly event: DurableEvent } | undefined {
+  #decode(message: StoredMessage): DurableEvent | undefined {
     const decoded = campus.outbox.decode(message.subject, message.bytes)
-    if (!decoded.ok) {
-      this.#options.bus.log.warn(
-        { subject: message.subject, reason: decoded.reason },
-        'a payload was refused',
-      )
-      this.#options.refused(decoded.reason)
-      return undefined
-    }
-    const { params, payload, bytes } = decoded.value
-    const { sequence, storedAtMs: publishedAtMs } = message
-    const header = message.header(EXPIRES_AT_HEADER)
-    const expiresAtMs = expiryOf(header, payload, publishedAtMs, CAMPUS_OUTBOX_MAX_AGE_MS)
-    return {
-      serialNo: params.serialNo,
-      event: { event: params.event, sequence, body: bytes, publishedAtMs, expiresAtMs },
-    }
+    if (decoded.ok) return durableEvent({ ...decoded.value, ...message, bytes: decoded.value.bytes })
+    this.#options.bus.log.warn({ subject: message.subject, reason: decoded.reason }, 'a payload was refused')
+    this.#options.refused(decoded.reason)
+    return undefined
   }
+}
+
+function durableEvent({
+  params: { event },
+  payload,
+  bytes: body,
+  sequence,
+  storedAtMs: publishedAtMs,
+  header,
+}: Pick<
+  StoredDelivery<'campus.outbox.{serialNo}.{event}', object>,
+  'params' | 'payload' | 'bytes' | 'sequence' | 'storedAtMs' | 'header'
+>): DurableEvent {
+  const expiresAtMs = expiryOf(header(EXPIRES_AT_HEADER), payload, publishedAtMs, CAMPUS_OUTBOX_MAX_AGE_MS)
+  // The follower's bytes are a slice of a network buffer, which would live as long as the event waits.
+  return { event, sequence, body: Uint8Array.from(body), publishedAtMs, expiresAtMs }
 }

@@ -93,6 +93,13 @@ export class LiveDevice {
     }
   }
 
+  /** The stream's sequence numbers begin anew: nothing that is known of them holds. */
+  reset(): void {
+    for (const sequence of [...this.#ackIds.keys()]) this.#forgetAck(sequence)
+    this.#events = noDurableEvents
+    void this.load()
+  }
+
   /** A durable event was stored. */
   stored(event: DurableEvent): void {
     if (this.#ended) return

@@ -58,8 +58,8 @@ export function create(config: CampusConfig, overrides: Overrides = {}) {
   const store = new DurableStore({
     bus,
     stored: (serialNo, event) => live.get(serialNo)?.stored(event),
-    following() {
-      for (const device of live.values()) void device.load()
+    replaced() {
+      for (const device of live.values()) device.reset()
     },
     refused: () => deviceMetrics.durable('refused'),
   })
