@@ -111,9 +111,17 @@ export function create(config: CampusConfig, overrides: Overrides = {}) {
     config,
     closeCodes,
     (gateway) => {
-      const { host, trustProxy } = service.config
+      const { host, trustedProxies } = service.config
       const { port, portVariable, corsOrigins, requestsPerSecondMax } = config
-      const options = { host, port, portVariable, trustProxy, path: PATH, corsOrigins, requestsPerSecondMax }
+      const options = {
+        host,
+        port,
+        portVariable,
+        trustedProxies,
+        path: PATH,
+        corsOrigins,
+        requestsPerSecondMax,
+      }
       return new SocketIoTransport(gateway, { ...options, errorFrame, closeFrame, closeCodeOf }, open)
     },
   )

@@ -1,7 +1,7 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import type { Duplex } from 'node:stream'
 import type { Gateway, Refusal, Transport } from '@carillon/gateway'
-import { listen } from '@carillon/service'
+import { clientAddress, listen, type TrustedProxies } from '@carillon/service'
 import { Server as Engine, type Socket as EngineSocket } from 'engine.io'
 import { Server as SocketIoServer } from 'socket.io'
 import { Encoder } from 'socket.io-parser'
@@ -9,7 +9,6 @@ import { WebSocketServer } from 'ws'
 import { type ConnectionContext, connectionOf, type Handler, SocketIoConnection } from './connection.ts'
 import { findEngineSocket, releaseRequest } from './engine-socket.ts'
 import { createPacketDecoder } from './packet-decoder.ts'
-import { createRemoteAddress, type TrustProxy } from './remote-address.ts'
 import { RateLimits } from './request-limits.ts'
 
 export interface SocketIoOptions extends Omit<ConnectionContext, 'gateway'> {
@@ -17,7 +16,7 @@ export interface SocketIoOptions extends Omit<ConnectionContext, 'gateway'> {
   readonly port: number
   /** The variable that changes the port, for the error when it is taken. */
   readonly portVariable: string
-  readonly trustProxy: TrustProxy
+  readonly trustedProxies: TrustedProxies
   readonly path: string
   /** Origins that browsers may connect from; undefined for any. */
   readonly corsOrigins: readonly string[] | undefined
@@ -34,7 +33,6 @@ export class SocketIoTransport implements Transport {
   readonly #engine: Engine
   readonly #io: SocketIoServer
   readonly #requests: RateLimits
-  readonly #remoteAddress: (request: IncomingMessage) => string
   readonly #addresses = new WeakMap<IncomingMessage, string>()
   #port: number | undefined
 
@@ -46,7 +44,6 @@ export class SocketIoTransport implements Transport {
     this.gateway = gateway
     this.#options = options
     this.#context = { ...options, gateway }
-    this.#remoteAddress = createRemoteAddress(options.trustProxy)
     this.#requests = new RateLimits({
       perSecondMax: options.requestsPerSecondMax,
       burstMax: options.requestsPerSecondMax * 2,
@@ -150,7 +147,7 @@ export class SocketIoTransport implements Transport {
       refuse(404, 'not found')
       return false
     }
-    const address = this.#remoteAddress(request)
+    const address = clientAddress(request, this.#options.trustedProxies)
     this.#addresses.set(request, address)
     if (!this.#requests.take(address, this.gateway.clock.monotonic())) {
       refuse(429, 'too many requests')
