@@ -36,7 +36,7 @@ export class Bucket<T> {
     this.#name = definition.name
     this.#value = definition.value
     this.#rejections = rejections
-    this.#storage = new Storage(connection, bucketConfig(definition))
+    this.#storage = new Storage(connection, 'bucket', bucketConfig(definition))
   }
 
   get storage(): Storage {

@@ -5,7 +5,7 @@ import {
   credsAuthenticator,
   type NatsConnection,
 } from '@nats-io/transport-node'
-import { delay } from './delay.ts'
+import { abortController, delay } from './delay.ts'
 import { LinkMonitor } from './link-monitor.ts'
 
 export interface BusOptions {
@@ -51,7 +51,7 @@ export class Connection {
   readonly log: BusLog
   readonly #options: BusOptions
   readonly #listeners = new Set<Listener>()
-  readonly #stopped = new AbortController()
+  readonly #stopped = abortController()
   readonly #discovered = new Set<string>()
   #nats: NatsConnection | undefined
   #lastServer: string | undefined
@@ -142,19 +142,20 @@ export class Connection {
       this.log.warn({ server: nats.getServer() }, 'NATS has fallen silent, connecting afresh')
       void nats.close().catch(() => {})
     })
-    void this.#logErrors(nats)
+    this.#remember(nats)
+    void this.#followStatus(nats)
     this.#nats = nats
     this.#changed(true)
     await nats.closed()
     monitor.stop()
-    this.#remember(nats.info?.connect_urls ?? [])
     this.#nats = undefined
     this.#changed(false)
   }
 
-  async #logErrors(nats: NatsConnection): Promise<void> {
+  async #followStatus(nats: NatsConnection): Promise<void> {
     for await (const status of nats.status()) {
       if (status.type === 'error') this.log.error({ reason: status.error.message }, 'NATS refused')
+      else if (status.type === 'update') this.#remember(nats)
     }
   }
 
@@ -188,7 +189,9 @@ export class Connection {
       .map(({ server }) => server)
   }
 
-  #remember(addresses: readonly string[]): void {
+  /** Keeps what a cluster tells of its other servers, while it can be asked. */
+  #remember(nats: NatsConnection): void {
+    const addresses = nats.info?.connect_urls ?? []
     if (addresses.length === 0) return
     this.#discovered.clear()
     for (const address of addresses.slice(0, DISCOVERED_MAX)) this.#discovered.add(address)

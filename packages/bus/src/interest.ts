@@ -1,7 +1,7 @@
 import type { StreamDefinition, SubjectParams } from '@carillon/events'
 import type { Bus } from './bus.ts'
 import { CheckQueue } from './check-queue.ts'
-import { delay } from './delay.ts'
+import { abortController, delay } from './delay.ts'
 import { reasonOf } from './errors.ts'
 import {
   type AnyChannel,
@@ -42,7 +42,7 @@ export class Interest<C extends AnyChannel> {
   readonly #lingering = new Set<FollowedSubject<C>>()
   readonly #streams = new Map<StreamDefinition, Stream>()
   readonly #checks: CheckQueue<FollowedSubject<C>>
-  readonly #stopped = new AbortController()
+  readonly #stopped = abortController()
   #sweep: NodeJS.Timeout | undefined
   #warnedAtMs = Number.NEGATIVE_INFINITY
 

@@ -3,7 +3,13 @@ import type { NatsConnection } from '@nats-io/transport-node'
 import type { Connection } from './connection.ts'
 import { delay } from './delay.ts'
 import { BusUnavailable, reasonOf } from './errors.ts'
-import { ensureStream, type FixedConfig, isStreamNotFound, mayBeGone } from './stream-config.ts'
+import {
+  bucketReplicas,
+  ensureStream,
+  type FixedConfig,
+  isStreamNotFound,
+  mayBeGone,
+} from './stream-config.ts'
 
 /**
  * How far a stream had been stored at a moment when everything stored until then had been delivered here. A stream
@@ -27,6 +33,7 @@ const API_TIMEOUT_MS = 3_000
  */
 export class Storage {
   readonly #connection: Connection
+  readonly #kind: 'stream' | 'bucket'
   readonly #fixed: FixedConfig
   readonly #replacedListeners = new Set<() => void>()
   #ready: { readonly nats: NatsConnection; readonly manager: Promise<JetStreamManager> } | undefined
@@ -41,8 +48,9 @@ export class Storage {
   #failures = 0
   #problem: string | undefined
 
-  constructor(connection: Connection, fixed: FixedConfig) {
+  constructor(connection: Connection, kind: 'stream' | 'bucket', fixed: FixedConfig) {
     this.#connection = connection
+    this.#kind = kind
     this.#fixed = fixed
   }
 
@@ -135,11 +143,23 @@ export class Storage {
 
   async #open(nats: NatsConnection): Promise<JetStreamManager> {
     const manager = await jetstreamManager(nats, { checkAPI: false, timeout: API_TIMEOUT_MS })
-    const info = await ensureStream(manager, this.#fixed, this.#connection.replicas, (mismatch) =>
+    const info = await ensureStream(manager, this.#fixed, this.#replicasOn(nats), (mismatch) =>
       this.#connection.log.error({ stream: this.name }, mismatch),
     )
     this.#saw(info)
     return manager
+  }
+
+  #replicasOn(nats: NatsConnection): number {
+    const { replicas, log } = this.#connection
+    const version = nats.info?.version ?? ''
+    if (this.#kind === 'stream' || replicas === 1 || bucketReplicas(replicas, version) === replicas)
+      return replicas
+    log.error(
+      { stream: this.name, version },
+      'compare-and-set does not hold with replicas before nats-server 2.10.20: a bucket is kept by one server',
+    )
+    return 1
   }
 
   /** Looks at it for as long as this connection lives. */

@@ -8,6 +8,22 @@ import {
 } from '@nats-io/jetstream'
 import { NoRespondersError, nanos, RequestError } from '@nats-io/transport-node'
 
+/**
+ * Before this version the leader of a replicated stream compared the expected revision with what was stored, and not
+ * with what was on its way to the replicas: two writers of one revision could both succeed.
+ */
+const SAFE_COMPARE_AND_SET = [2, 10, 20]
+
+/** How many replicas a bucket may have on a server of this version, so that compare-and-set holds. */
+export function bucketReplicas(wanted: number, version: string): number {
+  const parts = version.split('.').map((part) => Number.parseInt(part, 10))
+  for (const [i, needed] of SAFE_COMPARE_AND_SET.entries()) {
+    const part = parts[i] ?? 0
+    if (part !== needed) return part > needed ? wanted : 1
+  }
+  return wanted
+}
+
 /** The part of a stream's configuration that a definition fixes; the rest is the operator's. */
 export type FixedConfig = Partial<StreamConfig> & { readonly name: string; readonly storage: never }
 

@@ -47,7 +47,7 @@ export class Stream {
   constructor(connection: Connection, definition: StreamDefinition, rejections: Rejections) {
     this.#connection = connection
     this.#rejections = rejections
-    this.#storage = new Storage(connection, streamConfig(definition))
+    this.#storage = new Storage(connection, 'stream', streamConfig(definition))
   }
 
   get storage(): Storage {

@@ -1,5 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { mkdtemp, rm } from 'node:fs/promises'
+import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { eventually } from './eventually.ts'
@@ -57,6 +59,19 @@ export class NatsCluster {
 
   portOf(node: number): number {
     return this.#node(node).port
+  }
+
+  /** As the first node that runs says, with two digits for the minor version: `2.09`, `2.15`. */
+  async version(): Promise<string> {
+    const socket = connect(this.portOf(this.#nodes.findIndex((node) => node.process)), '127.0.0.1')
+    try {
+      const [greeting] = await once(socket, 'data')
+      const { version } = JSON.parse(/^INFO (.*)\r\n/.exec(String(greeting))?.[1] ?? '{}')
+      const [major, minor] = String(version).split('.')
+      return `${major}.${minor?.padStart(2, '0')}`
+    } finally {
+      socket.destroy()
+    }
   }
 
   /** Kills a node; its state and its port are kept for {@link resume}. */
