@@ -24,7 +24,7 @@ test('lines are written at once, in order', () => {
   expect(log.dropped).toBe(0)
 })
 
-test('a line that cannot be written is counted, and said with the next one that can', () => {
+test('a line that cannot be written is counted, and said before the next one that can', () => {
   // A descriptor that is read only: every write fails.
   closeSync(openSync(file, 'w'))
   const fd = openSync(file, 'r')
@@ -37,7 +37,7 @@ test('a line that cannot be written is counted, and said with the next one that 
   expect(openSync(file, 'w')).toBe(fd)
   log.write('kept\n')
   closeSync(fd)
-  expect(readFileSync(file, 'utf8')).toBe('kept\ndropped 2\n')
+  expect(readFileSync(file, 'utf8')).toBe('dropped 2\nkept\n')
 })
 
 test('a line beyond the bound is dropped whatever the reader does', () => {
@@ -46,5 +46,5 @@ test('a line beyond the bound is dropped whatever the reader does', () => {
   log.write('eleven byte\n')
   log.write('fits\n')
   closeSync(fd)
-  expect(readFileSync(file, 'utf8')).toBe('fits\ndropped 1\n')
+  expect(readFileSync(file, 'utf8')).toBe('dropped 1\nfits\n')
 })

@@ -3,20 +3,29 @@ import { isatty } from 'node:tty'
 
 /** What may wait for whoever reads the log. Beyond it, lines are dropped and counted. */
 const PENDING_BYTES_MAX = 1_048_576
-const RETRY_MS = 100
+/** A pipe holds 64 KiB: a reader that is quick must not be kept waiting, one that does not read costs little. */
+const RETRY_MIN_MS = 5
+const RETRY_MAX_MS = 200
+
+interface Entry {
+  bytes: Buffer
+  /** Lines that were dropped before it, which it says. */
+  readonly missing: number
+}
 
 /**
  * Where log lines go. Writing never blocks and never fails: a reader that is slow delays the lines, up to a bound
  * in bytes; a reader that is gone and a disk that is full lose them. How many were lost is counted, and said in
- * the log as soon as it can be written again.
+ * the log before the next line.
  */
 export class LogDestination {
   readonly #fd: number
   readonly #pendingBytesMax: number
   readonly #dropNotice: (lines: number) => string
-  readonly #pending: Buffer[] = []
+  #pending: Entry[] = []
   #pendingBytes = 0
   #retry: NodeJS.Timeout | undefined
+  #retryMs = RETRY_MIN_MS
   #dropped = 0
   #droppedUnsaid = 0
   #partial = false
@@ -43,11 +52,18 @@ export class LogDestination {
   }
 
   write(line: string): void {
+    if (this.#pendingBytes + Buffer.byteLength(line) > this.#pendingBytesMax) {
+      this.#dropped += 1
+      this.#droppedUnsaid += 1
+      return
+    }
+    const notice = this.#droppedUnsaid > 0 ? this.#dropNotice(this.#droppedUnsaid) : ''
     // A line that an error cut off has no end yet.
-    const bytes = Buffer.from(this.#torn ? `\n${line}` : line)
-    if (this.#pendingBytes + bytes.length > this.#pendingBytesMax) return this.#drop(1)
+    const bytes = Buffer.from(`${this.#torn ? '\n' : ''}${notice}${line}`)
+    this.#pending.push({ bytes, missing: this.#droppedUnsaid })
+    this.#pendingBytes += bytes.length
+    this.#droppedUnsaid = 0
     this.#torn = false
-    this.#push(bytes)
     // With something waiting, the next attempt is the timer's: a flood of lines costs no system calls.
     if (this.#retry === undefined) this.flushSync()
   }
@@ -60,52 +76,42 @@ export class LogDestination {
 
   /** Writes what can be written at this moment. */
   flushSync(): void {
-    while (this.#pending.length > 0) {
-      const bytes = this.#pending[0] as Buffer
-      try {
-        const written = writeSync(this.#fd, bytes)
+    let next = 0
+    try {
+      while (next < this.#pending.length) {
+        const entry = this.#pending[next] as Entry
+        const written = writeSync(this.#fd, entry.bytes)
         this.#pendingBytes -= written
-        this.#partial = written < bytes.length
-        if (this.#partial) this.#pending[0] = bytes.subarray(written)
-        else this.#pending.shift()
-      } catch (error) {
-        if ((error as NodeJS.ErrnoException).code === 'EAGAIN') break
-        // Nobody reads any more, or the disk is full: what waits is lost, and the next line is tried again.
-        this.#torn ||= this.#partial
-        this.#partial = false
-        this.#drop(this.#pending.length)
-        this.#pending.length = 0
-        this.#pendingBytes = 0
-        return
+        this.#partial = written < entry.bytes.length
+        if (this.#partial) entry.bytes = entry.bytes.subarray(written)
+        else next += 1
+        this.#retryMs = RETRY_MIN_MS
       }
-      if (this.#pending.length === 0) this.#sayWhatWasDropped()
+      this.#pending = []
+    } catch (error) {
+      this.#pending.splice(0, next)
+      if ((error as NodeJS.ErrnoException).code === 'EAGAIN') this.#scheduleRetry()
+      else this.#dropPending()
     }
-    this.#scheduleRetry()
   }
 
-  #push(bytes: Buffer): void {
-    this.#pending.push(bytes)
-    this.#pendingBytes += bytes.length
-  }
-
-  #drop(lines: number): void {
-    this.#dropped += lines
-    this.#droppedUnsaid += lines
-  }
-
-  #sayWhatWasDropped(): void {
-    if (this.#droppedUnsaid === 0) return
-    const notice = this.#dropNotice(this.#droppedUnsaid)
-    this.#droppedUnsaid = 0
-    this.#push(Buffer.from(notice))
+  /** Nobody reads any more, or the disk is full: what waits is lost, and the next line is tried again. */
+  #dropPending(): void {
+    this.#torn ||= this.#partial
+    this.#partial = false
+    this.#dropped += this.#pending.length
+    for (const { missing } of this.#pending) this.#droppedUnsaid += missing + 1
+    this.#pending = []
+    this.#pendingBytes = 0
   }
 
   #scheduleRetry(): void {
-    if (this.#pending.length === 0 || this.#retry !== undefined) return
+    if (this.#retry !== undefined) return
     this.#retry = setTimeout(() => {
       this.#retry = undefined
       this.flushSync()
-    }, RETRY_MS).unref()
+    }, this.#retryMs).unref()
+    this.#retryMs = Math.min(RETRY_MAX_MS, this.#retryMs * 2)
   }
 }
 

@@ -1,4 +1,4 @@
-import { type ChildProcess, execFileSync, type StdioOptions, spawn } from 'node:child_process'
+import { type ChildProcess, execFileSync, type StdioOptions, spawn, spawnSync } from 'node:child_process'
 import { closeSync, existsSync, openSync } from 'node:fs'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -20,10 +20,16 @@ afterEach(async () => {
 })
 
 /** A deployable in a process of its own, on an admin port that it tells, with NATS out of reach. */
-async function start(behaviour: string, stdout: 'pipe' | number = 'pipe', env: NodeJS.ProcessEnv = {}) {
+async function start(
+  behaviour: string,
+  stdout: 'pipe' | number = 'pipe',
+  env: NodeJS.ProcessEnv = {},
+  wrapper: readonly string[] = [],
+) {
   const stdio: StdioOptions = ['ignore', stdout, 'pipe', 'ipc']
-  const args = ['--conditions=source', '--import', 'tsx', join(import.meta.dirname, 'deployable.ts')]
-  const child = spawn(process.execPath, args, {
+  const script = join(import.meta.dirname, 'deployable.ts')
+  const [command, ...args] = [...wrapper, process.execPath, '--conditions=source', '--import', 'tsx', script]
+  const child = spawn(command as string, args, {
     stdio,
     env: {
       ...process.env,
@@ -68,6 +74,18 @@ const metric = async (url: string, name: string) => {
   return Number(new RegExp(`^${name}\\{[^}]*\\} (\\S+)$`, 'm').exec(await response.text())?.[1])
 }
 
+/** Runs a program on a terminal that nobody reads, as a detached container has one. */
+const UNREAD_TERMINAL = `
+import os, pty, signal, sys
+master, slave = pty.openpty()
+pid = os.fork()
+if pid == 0:
+    os.dup2(slave, 1)
+    os.execvp(sys.argv[1], sys.argv[1:])
+signal.signal(signal.SIGTERM, lambda *_: os.kill(pid, signal.SIGTERM))
+os._exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+`
+
 describe('a log that cannot be written stops nothing', () => {
   const dropping = async (url: string) => {
     await eventually(async () => (await metric(url, 'carillon_log_lines_dropped_total')) > 20_000, TIMEOUT_MS)
@@ -105,6 +123,18 @@ describe('a log that cannot be written stops nothing', () => {
       const device = openSync('/dev/full', 'w')
       const { url, end } = await start('flood', device)
       closeSync(device)
+      await dropping(url)
+      expect(await end('SIGTERM')).toBe(0)
+    },
+    60_000,
+  )
+
+  const python = spawnSync('python3', ['-c', 'import os, pty; os.waitstatus_to_exitcode'])
+  const withTerminal = python.status === 0 && process.platform === 'linux' ? test : test.skip
+  withTerminal(
+    'it is a terminal that nobody reads',
+    async () => {
+      const { url, end } = await start('flood', 'pipe', {}, ['python3', '-c', UNREAD_TERMINAL])
       await dropping(url)
       expect(await end('SIGTERM')).toBe(0)
     },
