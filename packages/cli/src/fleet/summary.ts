@@ -1,6 +1,14 @@
 import Table from 'cli-table3'
+import { Option } from 'commander'
 import colors from 'picocolors'
-import { adminUrlOf, baseUrlOf, type Example, type ServiceInfo } from '../service-info.ts'
+import {
+  adminUrlOf,
+  baseUrlOf,
+  type Example,
+  type OptionInfo,
+  type OptionValues,
+  type ServiceInfo,
+} from '../service-info.ts'
 
 const EXAMPLE_TTL_S = 86_400
 
@@ -23,11 +31,19 @@ async function examplesOf(service: ServiceInfo): Promise<readonly Example[]> {
   const [baseUrl, adminUrl] = [baseUrlOf(service), adminUrlOf(service)]
   if (client === undefined) return service.examples({ baseUrl, adminUrl, user: '', credential: '' })
   const user = client.exampleUser
-  const request = { user, ttlSeconds: EXAMPLE_TTL_S, options: {}, env: process.env }
+  const options = defaultsOf(client.options ?? [])
+  const request = { user, ttlSeconds: EXAMPLE_TTL_S, options, env: process.env }
   const credential = await client.createCredential(request)
   return [
     { label: 'connect', text: baseUrl + client.path(request, credential) },
     { label: 'or', text: `npm run carillon -- connect ${alias} --user ${user}` },
     ...service.examples({ baseUrl, adminUrl, user, credential }),
   ]
+}
+
+/** The values that the options have where nobody gives one. */
+function defaultsOf(options: readonly OptionInfo[]): OptionValues {
+  return Object.fromEntries(
+    options.map(({ flags, default: value }) => [new Option(flags).attributeName(), value]),
+  )
 }
