@@ -2,7 +2,8 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { adminUrlOf, baseUrlOf, type ServiceInfo } from '../service-info.ts'
 import { ToolError } from '../tool-error.ts'
 
-const READY_TIMEOUT_MS = 30_000
+/** A database of its own takes a service some seconds, and all start at once. */
+const READY_TIMEOUT_MS = 60_000
 const DISCOVERED_TIMEOUT_MS = 10_000
 const POLL_MS = 50
 
