@@ -1,0 +1,177 @@
+import { randomUUID } from 'node:crypto'
+import { Bus } from '@carillon/bus'
+import { voice, voiceEventsStream } from '@carillon/events'
+import { eventually } from '@carillon/testkit'
+import type { NatsCluster } from './nats-cluster.ts'
+import { Instance } from './processes.ts'
+import { VoiceUser } from './voice-clients.ts'
+
+export interface VoiceFleetOptions {
+  readonly instances: number
+  readonly users: number
+  readonly rooms: number
+  readonly environment?: NodeJS.ProcessEnv
+}
+
+interface Asked {
+  readonly room: string
+  readonly askedAtMs: number
+  answeredAtMs: number | undefined
+}
+
+/** How long a publisher waits for an answer before it asks again, with the same id. */
+const ASK_AGAIN_MS = 10_000
+const ASK_TIMES = 12
+
+/**
+ * Instances, users in rooms, publishers; and the model: which users must have been evicted, and how often. It knows
+ * nothing of how the service works: it counts what the stream holds and what clients were told.
+ */
+export class VoiceFleet {
+  readonly bus: Bus
+  readonly users: readonly VoiceUser[]
+  readonly instances: (Instance | undefined)[] = []
+  readonly asked: Asked[] = []
+  readonly #nats: NatsCluster
+  readonly #options: VoiceFleetOptions
+  /** What must have happened: evictions by user. */
+  readonly #evictions = new Map<string, number>()
+  readonly #run = randomUUID().slice(0, 8)
+  #publishing: NodeJS.Timeout | undefined
+
+  private constructor(nats: NatsCluster, options: VoiceFleetOptions) {
+    this.#nats = nats
+    this.#options = options
+    this.bus = new Bus({ url: nats.url, name: 'chaos', replicas: nats.size })
+    this.users = Array.from(
+      { length: options.users },
+      (_, i) => new VoiceUser(`${this.#run}-u${i}`, `${this.#run}-room${i % options.rooms}`),
+    )
+  }
+
+  static async start(nats: NatsCluster, options: VoiceFleetOptions): Promise<VoiceFleet> {
+    const fleet = new VoiceFleet(nats, options)
+    fleet.bus.start()
+    await eventually(() => fleet.bus.connected, 30_000)
+    for (let i = 0; i < options.instances; i++) await fleet.startInstance(i)
+    await fleet.populate()
+    return fleet
+  }
+
+  async startInstance(index: number): Promise<void> {
+    this.instances[index] = await Instance.start('voice-room-ws', 'VOICE', {
+      NATS_URL: this.#nats.url,
+      NATS_REPLICAS: String(this.#nats.size),
+      ...this.#options.environment,
+    })
+  }
+
+  get ports(): readonly number[] {
+    return this.instances.flatMap((instance) => instance?.port ?? [])
+  }
+
+  /** Connects everybody who is dead, spread over the instances, and puts them into their rooms. */
+  async populate(): Promise<void> {
+    const dead = this.users.filter((user) => user.dead)
+    const { ports } = this
+    for (const [i, user] of dead.entries()) user.live(ports[i % ports.length] as number, () => this.ports)
+    await eventually(() => this.users.every(({ online }) => online), 60_000)
+    for (const { userId, room } of dead) {
+      // As a broadcast: it changes the roster, and nobody has to report it.
+      await this.#ask(room, 'enter_room', { user_id: userId }, { 'Carillon-Delivery': 'broadcast' })
+    }
+    await eventually(async () => (await this.#missing()) === 0, 60_000)
+  }
+
+  /** Publishes so many notices a second, as requests, until it is stopped. */
+  publish(perSecond: number, pick: () => VoiceUser): void {
+    this.#publishing = setInterval(() => {
+      const { userId, room } = pick()
+      const entry: Asked = { room, askedAtMs: performance.now(), answeredAtMs: undefined }
+      this.asked.push(entry)
+      void this.#ask(room, 'send_topic_msg', { user_id: userId, content: 'hello' }).then(
+        () => {
+          entry.answeredAtMs = performance.now()
+        },
+        () => {},
+      )
+    }, 1_000 / perSecond)
+  }
+
+  stopPublishing(): void {
+    clearInterval(this.#publishing)
+  }
+
+  /** These users are lost from now on: the model expects one eviction of each. */
+  expectEvicted(users: readonly VoiceUser[]): void {
+    for (const { userId } of users) this.#evictions.set(userId, (this.#evictions.get(userId) ?? 0) + 1)
+  }
+
+  /** What of the model does not hold now. */
+  async differences(): Promise<string[]> {
+    const prefix = voice.evicted.subject({ userId: `${this.#run}-` })
+    const counts = await this.bus.stream(voiceEventsStream).counts(voice.evicted.filter())
+    const differences: string[] = []
+    const ids = new Set(this.users.map(({ userId }) => userId))
+    for (const userId of ids) {
+      const found = counts.get(voice.evicted.subject({ userId })) ?? 0
+      const wanted = this.#evictions.get(userId) ?? 0
+      if (found !== wanted) differences.push(`${userId} was evicted ${found} times, must be ${wanted}`)
+    }
+    for (const subject of counts.keys())
+      if (subject.startsWith(prefix) && !ids.has(voice.evicted.parse(subject)?.userId ?? ''))
+        differences.push(`${subject}: nobody of ours`)
+    const told = new Map<string, number>()
+    for (const { exits } of this.users)
+      for (const userId of exits) told.set(userId, (told.get(userId) ?? 0) + 1)
+    for (const [userId, times] of this.#evictions) {
+      const { room } = this.users.find((user) => user.userId === userId) as VoiceUser
+      const others = this.users.some((user) => user.room === room && user.userId !== userId && !user.dead)
+      if (others && (told.get(userId) ?? 0) < times)
+        differences.push(`${userId} left ${times} times, the room was told ${told.get(userId) ?? 0} times`)
+    }
+    const open = this.asked.filter(({ answeredAtMs }) => answeredAtMs === undefined).length
+    if (open > 0) differences.push(`${open} notices are neither confirmed nor reported as unconfirmed`)
+    return differences
+  }
+
+  async stop(): Promise<void> {
+    this.stopPublishing()
+    for (const user of this.users) user.die()
+    for (const instance of this.instances) instance?.signal('SIGCONT')
+    await Promise.all(this.instances.map((instance) => instance?.stop()))
+    await this.bus.stop()
+  }
+
+  /** How many users are not in their room, or not online there. */
+  async #missing(): Promise<number> {
+    let found = 0
+    for (const channel_name of new Set(this.users.map(({ room }) => room))) {
+      const { members } = await this.bus.request(voice.room_state, {}, { channel_name }, { timeoutMs: 5_000 })
+      found += members.filter(({ online }) => online).length
+    }
+    return this.users.length - found
+  }
+
+  /** Asks until there is an answer: the id says that it is one and the same notice. */
+  async #ask(
+    channelName: string,
+    action: string,
+    body: object,
+    headers: Readonly<Record<string, string>> = {},
+  ): Promise<void> {
+    const id = randomUUID()
+    for (let tries = 1; ; tries++) {
+      try {
+        await this.bus.request(voice.room, { channelName, action }, body as never, {
+          timeoutMs: ASK_AGAIN_MS,
+          headers: { ...headers, 'Nats-Msg-Id': id },
+        })
+        return
+      } catch (error) {
+        if (tries === ASK_TIMES) throw error
+        if (!this.bus.connected) await new Promise((done) => setTimeout(done, 200))
+      }
+    }
+  }
+}
