@@ -150,7 +150,9 @@ describe('the documented notices', () => {
       const asked = ask(name, action, body)
       const [member] = members as [VoiceClient]
       const [frame] = await eventually(() => {
-        const frames = member.socket.frames.filter((text) => text.startsWith(`{"action":"${action}"`) && text.includes('1233'))
+        const frames = member.socket.frames.filter(
+          (text) => text.startsWith(`{"action":"${action}"`) && text.includes('1233'),
+        )
         return frames.length > 0 && frames
       })
       expect(JSON.parse(frame as string)).toEqual({ action, ...body, channel_name: name })

@@ -1,0 +1,161 @@
+import { Bus } from '@carillon/bus'
+import { type VoiceEvicted, voice, voiceEventsStream } from '@carillon/events'
+import { eventually, NatsServer } from '@carillon/testkit'
+import { afterEach, beforeEach, describe, expect, test } from '@jest/globals'
+import { bootVoice, VoiceClient, type VoiceRoomWs } from './voice.ts'
+
+let nats: NatsServer
+let bus: Bus
+const services: VoiceRoomWs[] = []
+const clients: VoiceClient[] = []
+let evicted: VoiceEvicted[]
+let offline: { user_id: string; reason: string }[]
+
+beforeEach(async () => {
+  nats = await NatsServer.start()
+  bus = new Bus({ url: nats.url, name: 'test' })
+  bus.start()
+  await eventually(() => bus.connected)
+  evicted = []
+  offline = []
+  bus.subscribe(voice.evicted, {}, ({ payload }) => evicted.push(payload))
+  bus.subscribe(voice.offline, {}, ({ payload }) => offline.push(payload))
+})
+afterEach(async () => {
+  for (const client of clients.splice(0)) client.kill()
+  await Promise.all(services.splice(0).map((service) => service.stop()))
+  await bus?.stop()
+  await nats?.stop()
+})
+
+const boot = async (environment: Record<string, string> = {}) => {
+  const service = await bootVoice(nats, environment)
+  services.push(service)
+  return service
+}
+const connect = async (service: VoiceRoomWs, userId: string) => {
+  const client = await VoiceClient.connect(service, userId)
+  clients.push(client)
+  return client
+}
+const user = (user_id: string) => bus.request(voice.user_state, {}, { user_id }, { timeoutMs: 5_000 })
+const enter = async (channelName: string, ...userIds: string[]) => {
+  const options = { headers: { 'Carillon-Delivery': 'broadcast' } }
+  for (const user_id of userIds)
+    bus.publish(voice.room, { channelName, action: 'enter_room' }, { user_id }, options)
+  await eventually(async () => {
+    const states = await Promise.all(userIds.map(user))
+    return states.every(({ channel_name }) => channel_name === channelName)
+  })
+}
+const stored = (userId: string) =>
+  bus
+    .stream(voiceEventsStream)
+    .counts(voice.evicted.subject({ userId }))
+    .then((counts) => [...counts.values()][0] ?? 0)
+
+test('silence is the end of a connection: 4408, and an eviction; pings keep it', async () => {
+  const service = await boot({ VOICE_HEARTBEAT_TIMEOUT_MS: '1000' })
+  const [quiet, lively] = [await connect(service, 'A'), await connect(service, 'B')]
+  await enter('r', 'A', 'B')
+  const pinging = setInterval(() => lively.ping(), 200)
+  try {
+    expect(await quiet.socket.end()).toEqual({ code: 4408, reason: 'heartbeat timeout' })
+    await eventually(() => evicted.length === 1)
+    expect(evicted[0]).toMatchObject({ user_id: 'A', channel_name: 'r', reason: 'heartbeat_timeout' })
+    await eventually(() => lively.notices('exit_room').length === 1)
+    expect((await user('B')).online).toBe(true)
+  } finally {
+    clearInterval(pinging)
+  }
+})
+
+describe('coming back', () => {
+  test('within the exit grace, to another instance: no eviction; not at all: one', async () => {
+    const grace = { VOICE_EXIT_GRACE_MS: '1500' }
+    const [one, two] = [await boot(grace), await boot(grace)]
+    const a = await connect(one, 'A')
+    await enter('r', 'A')
+    a.kill()
+    await eventually(async () => !(await user('A')).online)
+    expect(await user('A')).toMatchObject({ channel_name: 'r' })
+    const again = await connect(two, 'A')
+    expect(await user('A')).toMatchObject({ online: true, channel_name: 'r' })
+    expect(evicted).toEqual([])
+    again.kill()
+    await eventually(() => evicted.length === 1, 15_000)
+    expect(await stored('A')).toBe(1)
+  })
+
+  test('before the old connection’s end is noticed, to the same instance and to another one', async () => {
+    const [one, two] = [await boot(), await boot()]
+    const first = await connect(one, 'A')
+    await enter('r', 'A')
+    const second = await connect(one, 'A')
+    await first.socket.end()
+    const third = await connect(two, 'A')
+    await second.socket.end()
+    expect(await user('A')).toMatchObject({ online: true, channel_name: 'r' })
+    expect(evicted).toEqual([])
+    third.ping()
+  })
+})
+
+test('a drained instance hands its users over: who comes back stays, who does not is evicted once', async () => {
+  const grace = { VOICE_HANDOVER_GRACE_MS: '2000' }
+  const [one, two] = [await boot(grace), await boot(grace)]
+  const a = await connect(one, 'A')
+  const b = await connect(one, 'B')
+  await connect(two, 'C')
+  await enter('r', 'A', 'B', 'C')
+  await one.stop()
+  expect(await a.socket.end()).toMatchObject({ code: 1012 })
+  expect(await b.socket.end()).toMatchObject({ code: 1012 })
+  await connect(two, 'A')
+  await eventually(() => evicted.length > 0, 20_000)
+  expect(evicted.map(({ user_id }) => user_id)).toEqual(['B'])
+  expect(offline.filter(({ user_id }) => user_id === 'B')).toMatchObject([{ reason: 'drained' }])
+  expect(await user('A')).toMatchObject({ online: true, channel_name: 'r' })
+})
+
+test('who is put into a room without a connection is given time, and then evicted', async () => {
+  await boot({ VOICE_HEARTBEAT_TIMEOUT_MS: '1000' })
+  bus.publish(voice.room, { channelName: 'r', action: 'enter_room' }, { user_id: 5 })
+  await eventually(async () => (await user('5')).channel_name === 'r')
+  await eventually(() => evicted.length === 1)
+  expect(evicted[0]).toMatchObject({ user_id: '5', reason: 'heartbeat_timeout' })
+})
+
+test('NATS goes and comes back: nobody connected is evicted; who left meanwhile is, once', async () => {
+  const [one, two] = [await boot(), await boot()]
+  const a = await connect(one, 'A')
+  const b = await connect(two, 'B')
+  const c = await connect(two, 'C')
+  await enter('r', 'A', 'B', 'C')
+  await nats.halt('SIGKILL')
+  await eventually(() => !one.bus.connected && !two.bus.connected)
+  b.kill()
+  c.kill()
+  // Comes back elsewhere while NATS is away: accepted, and stored later.
+  const back = await connect(one, 'C')
+  await nats.resume()
+  await eventually(() => evicted.length > 0, 25_000)
+  expect(evicted.map(({ user_id }) => user_id)).toEqual(['B'])
+  await eventually(async () => (await user('C')).online)
+  expect(await user('A')).toMatchObject({ online: true, channel_name: 'r' })
+  expect(await user('C')).toMatchObject({ online: true, channel_name: 'r' })
+  expect(await stored('B')).toBe(1)
+  a.ping()
+  back.ping()
+  expect(a.socket.closed).toBeUndefined()
+})
+
+test('the end of a connection is stored although the instance stops right after it', async () => {
+  const [one, two] = [await boot({ VOICE_HANDOVER_GRACE_MS: '0' }), await boot()]
+  await connect(one, 'A')
+  await connect(two, 'B')
+  await enter('r', 'A', 'B')
+  await one.stop()
+  await eventually(() => evicted.length === 1)
+  expect(await stored('A')).toBe(1)
+})
