@@ -15,7 +15,7 @@ export interface DeviceLeasesOptions {
   readonly instanceId: string
   readonly now: () => number
   /** Closes a connection of this instance; resolves when it hears nothing from NATS any more. */
-  readonly closeHere: (serialNo: string, connectionId: string) => Promise<void>
+  readonly closeHere: (connectionId: string) => Promise<void>
   readonly presence: (serialNo: string, online: boolean) => void
 }
 
@@ -64,16 +64,18 @@ export class DeviceLeases {
   }
 
   /**
-   * Makes a connection the device's live one; an older one is closed first.
+   * Makes a connection the device's live one; an older one is closed first. Does nothing more once the connection
+   * is not wanted any longer.
    * @throws {BusUnavailable} without NATS, or where others took the lease again and again
    */
-  async claim(serialNo: string, connectionId: string): Promise<void> {
+  async claim(serialNo: string, connectionId: string, stillWanted: () => boolean): Promise<void> {
     const { instanceId, now } = this.#options
     const key = escapeKey(serialNo)
     for (let tries = 0; tries < TRIES_MAX; tries++) {
       const epoch = this.#connection
       const current = await this.#bucket.get(key)
       if (current) await this.#close(current.value)
+      if (!stillWanted()) return
       const lease = {
         serial_no: serialNo,
         instance_id: instanceId,
@@ -132,7 +134,7 @@ export class DeviceLeases {
 
   async #close(lease: DeviceLease): Promise<void> {
     const { serial_no, instance_id: instanceId, connection_id } = lease
-    if (instanceId === this.#options.instanceId) return this.#options.closeHere(serial_no, connection_id)
+    if (instanceId === this.#options.instanceId) return this.#options.closeHere(connection_id)
     await this.tell(instanceId, { serial_no, connection_id, action: 'close', reason: 'replaced' })
   }
 
@@ -195,7 +197,7 @@ export class DeviceLeases {
       if (!(error instanceof RevisionMismatch)) return false
       // Somebody else has the device: this connection ends without a word about it.
       if (this.#held.get(serialNo) === held) this.#held.delete(serialNo)
-      await this.#options.closeHere(serialNo, held.connectionId)
+      await this.#options.closeHere(held.connectionId)
       return false
     }
   }

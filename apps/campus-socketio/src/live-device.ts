@@ -52,7 +52,7 @@ export class LiveDevice {
   #setReady!: () => void
   #events: DurableEvents = noDurableEvents
   #subscription: Subscription | undefined
-  #ended = false
+  #ending: Promise<void> | undefined
 
   constructor(serialNo: string, connection: SocketIoConnection, context: DeviceContext) {
     this.serialNo = serialNo
@@ -111,9 +111,12 @@ export class LiveDevice {
    * Hears and sends nothing more. Resolves when the server knows; pushes that were on their way are answered after
    * that.
    */
-  async end(): Promise<void> {
-    if (this.#ended) return
-    this.#ended = true
+  end(): Promise<void> {
+    this.#ending ??= this.#end()
+    return this.#ending
+  }
+
+  async #end(): Promise<void> {
     const { bus, wheel } = this.#context
     wheel.clear(this.#due)
     wheel.clear(this.#reload)
@@ -125,6 +128,10 @@ export class LiveDevice {
       // Without NATS there is nothing to hear from it.
     }
     for (const end of this.#pushes) end({ status: 'timeout', error: 'the device disconnected' })
+  }
+
+  get #ended(): boolean {
+    return this.#ending !== undefined
   }
 
   #push(event: CampusEventName, body: Uint8Array): Promise<PushReply> | PushReply {

@@ -45,13 +45,16 @@ export function create(config: CampusConfig, overrides: Overrides = {}) {
   // NATS → the one live connection of a device → its answer → NATS.
   const reports = new Reports(bus, instanceId, () => clock.now())
   const registry = new DeviceRegistry(bus, config.deviceKeySecret)
+  /** By connection, from the claim on. */
+  const devices = new Map<string, LiveDevice>()
+  /** By serial number: whom pushes go to. */
   const live = new Map<string, LiveDevice>()
   const releases = new Set<Promise<void>>()
   const leases = new DeviceLeases({
     bus,
     instanceId,
     now: () => clock.now(),
-    closeHere: (serialNo, connectionId) => endDevice(serialNo, connectionId, closeCodes.replaced),
+    closeHere: (connectionId) => endDevice(connectionId, closeCodes.replaced),
     presence: (serialNo, online) => reports.presence(serialNo, online),
   })
   const deviceMetrics = createDeviceMetrics(metrics, live)
@@ -92,14 +95,16 @@ export function create(config: CampusConfig, overrides: Overrides = {}) {
 
   serveDeviceRequests({ bus, registry, leases, store })
   bus.serve(campus.holder, { instanceId }, async ({ payload }) => {
-    const { serial_no: serialNo, connection_id: connectionId, action, reason } = payload
-    const device = live.get(serialNo)
-    const mine = device !== undefined && device.connection.id === connectionId
-    if (mine && action === 'close') {
-      await endDevice(serialNo, device.connection.id, closeCodes[reason ?? 'replaced'])
+    const { connection_id: connectionId, action, reason } = payload
+    const device = devices.get(connectionId)
+    if (device && action === 'close') await endDevice(connectionId, closeCodes[reason ?? 'replaced'])
+    if (device && action === 'refresh') refresh.get(device.connection)?.()
+    return {
+      error_code: 0,
+      error_reason: '',
+      instance_id: instanceId,
+      live: device !== undefined && action !== 'close',
     }
-    if (mine && action === 'refresh') refresh.get(device.connection)?.()
-    return { error_code: 0, error_reason: '', instance_id: instanceId, live: mine && action !== 'close' }
   })
 
   // Sockets → session → effects.
@@ -168,12 +173,11 @@ export function create(config: CampusConfig, overrides: Overrides = {}) {
         }
       },
       closed() {
-        const { device } = session
-        if (device) void endDevice(device.serialNo, connection.id)
+        void endDevice(connection.id)
         // After what is under way: it may still join a room or claim the device.
         queue.append(async () => {
           for (const room of session.rooms) leaveRoom(room, connection)
-          if (session.device) await endDevice(session.device.serialNo, connection.id)
+          await endDevice(connection.id)
           session = emptySession
         })
       },
@@ -237,36 +241,46 @@ export function create(config: CampusConfig, overrides: Overrides = {}) {
   /** Makes this the device's live connection, on every instance, before anything is pushed over it. */
   async function claim(serialNo: string, connection: SocketIoConnection): Promise<Outcome | undefined> {
     const device = new LiveDevice(serialNo, connection, context)
+    // Before the lease is taken: whoever sees it may ask for the end of this connection at once.
+    devices.set(connection.id, device)
     try {
-      await leases.claim(serialNo, connection.id)
-      live.set(serialNo, device)
-      if (connection.open) await device.listen()
+      await leases.claim(serialNo, connection.id, () => connection.open)
+      if (connection.open) {
+        live.set(serialNo, device)
+        await device.listen()
+      }
     } catch {
-      await endDevice(serialNo, connection.id)
+      await endDevice(connection.id)
       return { type: 'unavailable' }
     }
-    // Closed, or replaced by a newer connection, meanwhile.
-    if (!connection.open || live.get(serialNo) !== device) {
-      await endDevice(serialNo, connection.id)
+    // Closed, or replaced by a newer connection, meanwhile: perhaps before the lease was ours.
+    if (!connection.open) {
+      await endDevice(connection.id)
+      await release(serialNo, connection.id)
       return undefined
     }
     connection.identify({ userId: serialNo, deviceId: serialNo })
     return { type: 'claimed', serialNo }
   }
 
-  /** Ends a device's connection, if this is still it; with a code, closes it too. */
-  async function endDevice(serialNo: string, connectionId: string, code?: CloseCode): Promise<void> {
-    const device = live.get(serialNo)
-    if (device?.connection.id === connectionId) {
-      live.delete(serialNo)
-      if (code) device.connection.close(code)
-      await device.end()
-    }
+  /** Ends a device's connection; with a code, closes it too. */
+  async function endDevice(connectionId: string, code?: CloseCode): Promise<void> {
+    const device = devices.get(connectionId)
+    if (device === undefined) return
+    const { serialNo, connection } = device
+    if (live.get(serialNo) === device) live.delete(serialNo)
     // A replaced connection must not report the device as gone: the newer one takes the lease over.
-    if (code === closeCodes.replaced) return leases.forget(serialNo, connectionId)
+    if (code === closeCodes.replaced) leases.forget(serialNo, connectionId)
+    if (code) connection.close(code)
+    await device.end()
+    devices.delete(connectionId)
+    await release(serialNo, connectionId)
+  }
+
+  function release(serialNo: string, connectionId: string): Promise<void> {
     const released = leases.release(serialNo, connectionId).finally(() => releases.delete(released))
     releases.add(released)
-    await released
+    return released
   }
 
   async function joinRoom(room: Room, connection: SocketIoConnection): Promise<Outcome> {

@@ -123,7 +123,7 @@ export const HolderCommand = Type.Object(
     serial_no: SerialNo,
     /** `close` ends the connection before it is answered, `refresh` reads the registry anew, `probe` just asks. */
     action: Type.Union([Type.Literal('close'), Type.Literal('refresh'), Type.Literal('probe')]),
-    connection_id: Type.Optional(Name),
+    connection_id: Name,
     reason: Type.Optional(Type.Union([Type.Literal('replaced'), Type.Literal('removed')])),
   },
   { $id: 'CampusHolderCommand' },

@@ -187,6 +187,7 @@ export class SocketIoConnection implements ClientConnection, Sink, Timed {
 
   /** A polling request of this session. Answers false where there are too many of them. */
   admitRequest(): boolean {
+    // A client that is being closed may still fetch why, within the same limit.
     return this.#take()
   }
 
@@ -295,7 +296,6 @@ export class SocketIoConnection implements ClientConnection, Sink, Timed {
 
   /** Every packet and every polling request counts. */
   #take(): boolean {
-    if (!this.open) return false
     const { clock, limits } = this.#context.gateway
     if (this.#rate.take(limits, clock.monotonic())) return true
     this.refuse(new ProtocolError('rate_limited', `at most ${limits.framesPerSecondMax} packets a second`))

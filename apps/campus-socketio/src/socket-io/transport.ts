@@ -157,7 +157,7 @@ export class SocketIoTransport implements Transport {
     if (sessionId) {
       const engine = findEngineSocket(this.#engine, sessionId)
       const connection = engine && connectionOf(engine)
-      if (connection?.open === true && !connection.admitRequest()) {
+      if (connection?.admitRequest() === false) {
         refuse(429, 'too many requests')
         return false
       }
