@@ -1,10 +1,11 @@
 import type { ServiceInfo } from '../service-info.ts'
 import { auction } from './auction.ts'
+import { campus } from './campus.ts'
 import { discovery } from './discovery.ts'
 import { quote } from './quote.ts'
 
 /** Every service, in the order in which `npm start` shows them. */
-export const services: readonly ServiceInfo[] = [discovery, auction, quote]
+export const services: readonly ServiceInfo[] = [discovery, auction, quote, campus]
 
 /** A service by its name or its alias. */
 export function findService(text: string): ServiceInfo | undefined {
