@@ -1,6 +1,6 @@
 import { DEVELOPMENT_SECRET, type TokenOptions } from '@carillon/auth'
 import * as gateway from '@carillon/gateway'
-import { commonVariables, type Environment, env, readEnvironment } from '@carillon/service'
+import { commonVariables, type Environment, env, readEnvironment, secretProblems } from '@carillon/service'
 import { Type } from 'typebox'
 import type { DurableLimits } from './durable-events.ts'
 import type { RoomAccess } from './room.ts'
@@ -36,22 +36,23 @@ export interface CampusConfig extends gateway.GatewayConfig {
   readonly durable: DurableLimits
 }
 
-/** What may not be left to a default in production. */
-function productionProblems({ NODE_ENV, ...environment }: Environment): readonly string[] {
-  if (NODE_ENV !== 'production') return []
-  const problems: string[] = []
-  if (!environment.CAMPUS_ROOM_ACCESS)
-    problems.push('CAMPUS_ROOM_ACCESS is required in production: open or ticket')
-  const secret = environment.CAMPUS_DEVICE_KEY_SECRET
-  if (!secret) problems.push('CAMPUS_DEVICE_KEY_SECRET is required in production')
-  else if (secret === DEVELOPMENT_SECRET) problems.push('CAMPUS_DEVICE_KEY_SECRET is the development secret')
-  else if (secret.length < 16) problems.push('CAMPUS_DEVICE_KEY_SECRET is shorter than 16 characters')
-  return problems
+/** What may not be left to a default where others can reach the service. */
+function ownProblems(environment: Environment): readonly string[] {
+  const { NODE_ENV, CAMPUS_ROOM_ACCESS: access } = environment
+  return [
+    ...(NODE_ENV === 'production' && !access
+      ? ['CAMPUS_ROOM_ACCESS is required in production: open or ticket']
+      : []),
+    ...secretProblems(environment, {
+      variable: 'CAMPUS_DEVICE_KEY_SECRET',
+      developmentSecret: DEVELOPMENT_SECRET,
+    }),
+  ]
 }
 
 /** @throws {EnvironmentError} with everything that is wrong. */
 export function readConfig(environment: Environment): CampusConfig {
-  const values = readEnvironment(variables, environment, gateway.authProblems, productionProblems)
+  const values = readEnvironment(variables, environment, gateway.authProblems, ownProblems)
   return {
     ...gateway.gatewayConfig('CAMPUS', values),
     auth: gateway.authConfig(values),
