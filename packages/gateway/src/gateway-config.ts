@@ -9,6 +9,9 @@ export interface GatewayDefaults {
   readonly framesBurstMax?: number
 }
 
+/** How many busy connections a user may well have at a time, on several devices. */
+const USER_CONNECTIONS = 4
+
 function fields({
   listenPort,
   adminPort,
@@ -22,6 +25,7 @@ function fields({
     MAX_CONNECTIONS_PER_ADDRESS: env.integer(1, 1_000_000, defaultLimits.connectionsPerAddressMax),
     MAX_CONNECTIONS_PER_USER: env.integer(1, 1_000_000, defaultLimits.connectionsPerUserMax),
     MAX_FRAMES_PER_SECOND: env.integer(1, 100_000, framesPerSecondMax),
+    MAX_FRAMES_PER_SECOND_PER_USER: env.integer(1, 1_000_000, framesPerSecondMax * USER_CONNECTIONS),
     MAX_OUTBOX_BYTES: env.integer(1_024, 1_073_741_824, defaultLimits.outboxBytesMax),
   }
 }
@@ -57,6 +61,8 @@ export function gatewayConfig(
 ): GatewayConfig {
   const of = <T>(name: keyof Fields) => (values as unknown as Record<string, T>)[`${prefix}_${name}`] as T
   const framesPerSecondMax = of<number>('MAX_FRAMES_PER_SECOND')
+  const framesBurstMax = burst.framesBurstMax ?? framesPerSecondMax * 2
+  const framesPerSecondPerUserMax = of<number>('MAX_FRAMES_PER_SECOND_PER_USER')
   return {
     ...commonConfig(values, of<number>('ADMIN_PORT'), `${prefix}_ADMIN_PORT`),
     port: of<number>('LISTEN_PORT'),
@@ -68,7 +74,9 @@ export function gatewayConfig(
       connectionsPerAddressMax: of<number>('MAX_CONNECTIONS_PER_ADDRESS'),
       connectionsPerUserMax: of<number>('MAX_CONNECTIONS_PER_USER'),
       framesPerSecondMax,
-      framesBurstMax: burst.framesBurstMax ?? framesPerSecondMax * 2,
+      framesBurstMax,
+      framesPerSecondPerUserMax,
+      framesBurstPerUserMax: Math.max(framesBurstMax, framesPerSecondPerUserMax * 2),
       outboxBytesMax: of<number>('MAX_OUTBOX_BYTES'),
     },
   }

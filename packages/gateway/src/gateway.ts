@@ -6,6 +6,7 @@ import type { ClientConnection } from './client-connection.ts'
 import { closeEvenly } from './drain.ts'
 import type { Limits } from './limits.ts'
 import { Registry } from './registry.ts'
+import { UserShares } from './user-share.ts'
 
 export interface GatewayOptions {
   readonly service: string
@@ -16,6 +17,12 @@ export interface GatewayOptions {
   readonly log: Logger
   readonly metrics: Metrics
 }
+
+/**
+ * Close codes that the WebSocket protocol defines. Any other one is the client's own idea and is counted as
+ * `other`: a client that could name metrics could fill the memory with them.
+ */
+const PROTOCOL_CODES = [1000, 1001, 1002, 1003, 1005, 1006, 1007, 1008, 1009, 1010, 1011, 1012, 1013]
 
 /** The limit that keeps a client out. */
 export type Refusal = 'draining' | 'sockets' | 'instance' | 'address' | 'user' | 'unauthenticated'
@@ -34,10 +41,14 @@ export class Gateway<C extends ClientConnection = ClientConnection> {
   readonly log: Logger
   readonly connections = new Registry<C>()
   readonly counters: Counters = createCounters()
+  readonly users: UserShares
+  /** Bytes of messages that clients have begun to send, over all connections. */
+  readonly unfinished = { bytes: 0 }
   readonly #opened: Counter
   readonly #closed: Counter<'code'>
   readonly #refused: Counter<'reason'>
   readonly #authFailures: Counter<'reason'>
+  readonly #knownCodes: ReadonlySet<number>
   #accepting = true
   #framesIn = 0
   #bytesIn = 0
@@ -49,6 +60,9 @@ export class Gateway<C extends ClientConnection = ClientConnection> {
     this.clock = clock
     this.wheel = wheel
     this.log = log
+    this.users = new UserShares(limits, wheel, () => clock.monotonic())
+    const own = Object.values(closeCodes).map(({ code }) => code)
+    this.#knownCodes = new Set([...PROTOCOL_CODES, ...own])
     this.#opened = metrics.counter('connections_opened_total', 'Connections opened')
     this.#closed = metrics.counter('connections_closed_total', 'Connections closed, by close code', ['code'])
     this.#refused = metrics.counter('connections_refused_total', 'Connections refused by a limit', ['reason'])
@@ -83,7 +97,7 @@ export class Gateway<C extends ClientConnection = ClientConnection> {
 
   ended(connection: C, code: number): void {
     this.connections.remove(connection)
-    this.#closed.inc({ code })
+    this.#closed.inc({ code: this.#knownCodes.has(code) ? String(code) : 'other' })
   }
 
   /** Every frame a client sends, pings and pongs included; bytes of payload. */
@@ -113,6 +127,11 @@ export class Gateway<C extends ClientConnection = ClientConnection> {
     metrics.countOf('bytes_in_total', 'Payload bytes received', () => this.#bytesIn)
     metrics.gaugeOf('connections', 'Open connections', () => connections.size)
     metrics.gaugeOf('connections_max', 'Connections that are let in', () => this.limits.connectionsMax)
+    metrics.gaugeOf(
+      'unfinished_bytes',
+      'Bytes of messages that clients have begun to send',
+      () => this.unfinished.bytes,
+    )
     metrics.gaugeOf('queued_bytes', 'Bytes that wait for clients', () => {
       let bytes = 0
       for (const connection of connections) bytes += connection.queuedBytes

@@ -8,6 +8,7 @@ export { defaultLimits, type Limits, RateLimit, ViolationCounter } from './limit
 export { Registry } from './registry.ts'
 export { createTopics } from './topics.ts'
 export type { Transport } from './transport.ts'
+export { type UserShare, UserShares } from './user-share.ts'
 export { addWebSocketGateway, type WebSocketGatewayOptions } from './websocket/add-web-socket-gateway.ts'
 export { Connection, type Handler } from './websocket/connection.ts'
 export type { LateAuthentication, LateResult } from './websocket/late-authentication.ts'

@@ -14,6 +14,17 @@ export interface Limits {
   readonly framesPerSecondMax: number
   /** … over a burst of so many. */
   readonly framesBurstMax: number
+  /** The same over all connections of one user in this instance. */
+  readonly framesPerSecondPerUserMax: number
+  readonly framesBurstPerUserMax: number
+  /** Fragments of one message, and pieces of one frame as the network delivers them. */
+  readonly fragmentsMax: number
+  readonly piecesMax: number
+  /** From the first byte of a message to its last one. */
+  readonly unfinishedMessageMs: number
+  /** Bytes of messages that are not complete, over all connections of one user and of the instance. */
+  readonly unfinishedBytesPerUserMax: number
+  readonly unfinishedBytesMax: number
   /** Bytes that may wait for a client. */
   readonly outboxBytesMax: number
   /** From the TCP connection to the end of the upgrade request, and to authentication where that comes later. */
@@ -36,6 +47,13 @@ export const defaultLimits: Limits = {
   frameBytesHardMax: 262_144,
   framesPerSecondMax: 100,
   framesBurstMax: 200,
+  framesPerSecondPerUserMax: 400,
+  framesBurstPerUserMax: 800,
+  fragmentsMax: 64,
+  piecesMax: 512,
+  unfinishedMessageMs: 10_000,
+  unfinishedBytesPerUserMax: 4_194_304,
+  unfinishedBytesMax: 67_108_864,
   outboxBytesMax: 1_048_576,
   unauthenticatedMs: 10_000,
   unauthenticatedMax: 5_000,
@@ -61,6 +79,12 @@ export class RateLimit {
     if (this.#tokens < 1) return false
     this.#tokens -= 1
     return true
+  }
+
+  /** Milliseconds until a whole burst is allowed again; 0 where it is. */
+  fullInMs(limits: Pick<Limits, 'framesPerSecondMax' | 'framesBurstMax'>, nowMs: number): number {
+    const missing = limits.framesBurstMax - this.#tokens
+    return Math.max(0, (missing * 1_000) / limits.framesPerSecondMax - (nowMs - this.#atMs))
   }
 }
 

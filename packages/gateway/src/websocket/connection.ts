@@ -7,7 +7,9 @@ import type { ClientConnection, Identity } from '../client-connection.ts'
 import type { Gateway } from '../gateway.ts'
 import { RateLimit, ViolationCounter } from '../limits.ts'
 import { OrderedActions } from '../ordered-actions.ts'
-import { beforeReceiveError, type RawSocket, rawSocketOf } from './raw-socket.ts'
+import type { UserShare } from '../user-share.ts'
+import { beforeReceiveError, type RawSocket, rawSocketOf, unfinishedBytesOf } from './raw-socket.ts'
+import { UnfinishedMessage } from './unfinished-message.ts'
 
 /** What an app does with one connection. */
 export interface Handler {
@@ -33,7 +35,7 @@ export interface ConnectionContext {
 }
 
 const CONNECTION = Symbol('connection')
-type WithConnection = WebSocket & { [CONNECTION]: Connection }
+type WithConnection = { [CONNECTION]: Connection }
 
 const TCP_KEEP_ALIVE_MS = 60_000
 /** Credentials end by wall time, which may be set meanwhile: it is looked at this often at least. */
@@ -41,6 +43,9 @@ const EXPIRY_CHECK_MS = 60_000
 
 /** What may wait for NATS to confirm something, for one connection. */
 const WAITING_ACTIONS_MAX = 4_096
+
+/** The WebSocket protocol's own code for what a server does not put up with. */
+const UNFINISHED = { code: 1008, reason: 'unfinished message' }
 
 let lastId = 0
 
@@ -56,6 +61,8 @@ export class Connection implements ClientConnection, Sink, Timed {
   readonly #rate: RateLimit
   readonly #deadline = new Deadline(this)
   #identity: Identity | undefined
+  #share: UserShare | undefined
+  #unfinished: UnfinishedMessage | undefined
   #violations: ViolationCounter | undefined
   #actions: OrderedActions | undefined
   #handler: Handler | undefined
@@ -76,6 +83,7 @@ export class Connection implements ClientConnection, Sink, Timed {
   ) {
     const { clock, limits, counters } = context.gateway
     this.#identity = identity
+    if (identity) this.#share = context.gateway.users.acquire(identity.userId)
     this.remoteAddress = remoteAddress
     this.openedAtMs = clock.now()
     this.#socket = socket
@@ -89,7 +97,10 @@ export class Connection implements ClientConnection, Sink, Timed {
     if (context.idleTimeoutMs() === 0)
       this.#raw.setKeepAlive?.(true, TCP_KEEP_ALIVE_MS)
       // One property and shared listeners, not five closures for each connection.
-    ;(socket as WithConnection)[CONNECTION] = this
+    ;(socket as unknown as WithConnection)[CONNECTION] = this
+    ;(this.#raw as unknown as WithConnection)[CONNECTION] = this
+    // After ws has read the bytes.
+    this.#raw.on('data', onData)
     socket.on('message', onMessage)
     socket.on('ping', onControlFrame)
     socket.on('pong', onControlFrame)
@@ -100,6 +111,11 @@ export class Connection implements ClientConnection, Sink, Timed {
 
   get identity(): Identity | undefined {
     return this.#identity
+  }
+
+  /** What it shares with the user's other connections; undefined until the client has authenticated. */
+  get share(): UserShare | undefined {
+    return this.#share
   }
 
   get userId(): string | undefined {
@@ -123,8 +139,10 @@ export class Connection implements ClientConnection, Sink, Timed {
 
   /** The client has authenticated after the upgrade. The identity must not change any more. */
   identify(identity: Identity): void {
+    const { users, connections } = this.#context.gateway
     this.#identity = identity
-    this.#context.gateway.connections.identified(this)
+    if (!this.#ended) this.#share ??= users.acquire(identity.userId)
+    connections.identified(this)
   }
 
   /** Reads nothing more from the client until {@link resume}: what it sends waits in the network. */
@@ -186,7 +204,8 @@ export class Connection implements ClientConnection, Sink, Timed {
     const { wheel } = this.#context.gateway
     const expires = this.identity?.expiresAtMs !== undefined
     const checkInMs = expires ? Math.min(this.#expiresInMs, EXPIRY_CHECK_MS) : Number.POSITIVE_INFINITY
-    const delayMs = Math.min(this.#idleInMs, this.#pingInMs, checkInMs)
+    const unfinishedInMs = this.#unfinished?.dueInMs ?? Number.POSITIVE_INFINITY
+    const delayMs = Math.min(this.#idleInMs, this.#pingInMs, checkInMs, unfinishedInMs)
     if (delayMs === Number.POSITIVE_INFINITY) wheel.clear(this.#deadline)
     else wheel.set(this.#deadline, Math.max(0, delayMs))
   }
@@ -197,6 +216,7 @@ export class Connection implements ClientConnection, Sink, Timed {
     const { closeCodes } = this.#context.gateway
     if (this.#expiresInMs <= 0) this.close(closeCodes.expired)
     else if (this.#idleInMs <= 0) this.close(closeCodes.idle)
+    else if (this.#unfinished && this.#unfinished.dueInMs <= 0) this.#refuseUnfinished()
     else {
       if (this.#pingInMs <= 0) this.#ping()
       this.rearm()
@@ -244,6 +264,7 @@ export class Connection implements ClientConnection, Sink, Timed {
   // What the socket tells.
 
   received(data: Buffer, isBinary: boolean): void {
+    this.#unfinished?.restart()
     if (!this.#admit(data.length)) return
     const { gateway } = this.#context
     try {
@@ -258,6 +279,18 @@ export class Connection implements ClientConnection, Sink, Timed {
     }
   }
 
+  /** Bytes have been read: part of a message, perhaps. */
+  receivedBytes(): void {
+    const bytes = unfinishedBytesOf(this.#socket)
+    if ((bytes === 0 && this.#unfinished === undefined) || this.#ended) return
+    const { gateway } = this.#context
+    this.#unfinished ??= new UnfinishedMessage(gateway, this.#share)
+    const waiting = this.#unfinished.dueInMs !== Number.POSITIVE_INFINITY
+    if (this.#unfinished.hold(bytes)) this.#refuseUnfinished()
+    // A deadline that is set for earlier finds out by itself.
+    else if (bytes > 0 && !waiting && !this.#wakesWithin(this.#unfinished.dueInMs)) this.rearm()
+  }
+
   receivedControl(): void {
     this.#admit(0)
   }
@@ -265,10 +298,13 @@ export class Connection implements ClientConnection, Sink, Timed {
   socketClosed(code: number): void {
     if (this.#ended) return
     this.#ended = true
+    const { gateway } = this.#context
+    this.#unfinished?.hold(0)
+    if (this.#share && this.userId !== undefined) gateway.users.release(this.userId)
     this.outbox.close()
     this.#actions?.clear()
-    this.#context.gateway.wheel.clear(this.#deadline)
-    this.#context.gateway.ended(this, code)
+    gateway.wheel.clear(this.#deadline)
+    gateway.ended(this, code)
     this.#handler?.closed(code)
   }
 
@@ -310,18 +346,41 @@ export class Connection implements ClientConnection, Sink, Timed {
       this.outbox.overflow()
       return false
     }
-    if (this.#rate.take(limits, now)) return true
-    this.refuse(new ProtocolError('rate_limited', `at most ${limits.framesPerSecondMax} frames a second`))
+    if (!this.#rate.take(limits, now)) {
+      this.refuse(new ProtocolError('rate_limited', `at most ${limits.framesPerSecondMax} frames a second`))
+    } else if (this.#share && !gateway.users.takeFrame(this.#share)) {
+      const message = `at most ${limits.framesPerSecondPerUserMax} frames a second over all connections of a user`
+      this.refuse(new ProtocolError('rate_limited', message))
+    } else return true
     return false
   }
 
   #receiveError(error: Error): void {
     if (this.#closing) return
-    const tooLarge = (error as NodeJS.ErrnoException).code === 'WS_ERR_UNSUPPORTED_MESSAGE_LENGTH'
-    const refusal = tooLarge
-      ? this.#frameTooLarge()
-      : new ProtocolError('malformed_frame', 'not a valid WebSocket frame')
-    this.outbox.send(this.#context.errorFrame(refusal))
+    this.outbox.send(this.#context.errorFrame(this.#whyNotReceived(error)))
+  }
+
+  #whyNotReceived(error: Error): ProtocolError {
+    const { fragmentsMax } = this.#context.gateway.limits
+    switch ((error as NodeJS.ErrnoException).code) {
+      case 'WS_ERR_UNSUPPORTED_MESSAGE_LENGTH':
+        return this.#frameTooLarge()
+      case 'WS_ERR_TOO_MANY_BUFFERED_PARTS':
+        return new ProtocolError('too_many_fragments', `a message may have ${fragmentsMax} fragments`)
+      default:
+        return new ProtocolError('malformed_frame', 'not a valid WebSocket frame')
+    }
+  }
+
+  #refuseUnfinished(): void {
+    if (this.#closing) return
+    const message = 'a message was not completed in time, or too many are unfinished'
+    this.outbox.send(this.#context.errorFrame(new ProtocolError('unfinished_message', message)))
+    this.close(UNFINISHED)
+  }
+
+  #wakesWithin(ms: number): boolean {
+    return this.#deadline.linked && this.#deadline.atMs <= this.#context.gateway.clock.monotonic() + ms
   }
 
   #frameTooLarge(): ProtocolError {
@@ -331,15 +390,19 @@ export class Connection implements ClientConnection, Sink, Timed {
 }
 
 function onMessage(this: WebSocket, data: unknown, isBinary: boolean): void {
-  ;(this as WithConnection)[CONNECTION].received(data as Buffer, isBinary)
+  ;(this as unknown as WithConnection)[CONNECTION].received(data as Buffer, isBinary)
+}
+
+function onData(this: RawSocket): void {
+  ;(this as unknown as WithConnection)[CONNECTION].receivedBytes()
 }
 
 function onControlFrame(this: WebSocket): void {
-  ;(this as WithConnection)[CONNECTION].receivedControl()
+  ;(this as unknown as WithConnection)[CONNECTION].receivedControl()
 }
 
 function onClose(this: WebSocket, code: number): void {
-  ;(this as WithConnection)[CONNECTION].socketClosed(code)
+  ;(this as unknown as WithConnection)[CONNECTION].socketClosed(code)
 }
 
 /** A close follows every error of a socket; there is nothing to do before it. */

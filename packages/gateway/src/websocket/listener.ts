@@ -70,6 +70,8 @@ export class Listener implements Transport {
     this.#server.register(websocket, {
       options: {
         maxPayload: limits.frameBytesHardMax,
+        maxFragments: limits.fragmentsMax,
+        maxBufferedChunks: limits.piecesMax,
         perMessageDeflate: false,
         clientTracking: false,
         // Pings count as frames and pongs as queued bytes: our limits close with a code that says so.

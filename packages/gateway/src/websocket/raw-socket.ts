@@ -12,7 +12,21 @@ import type { WebSocket } from 'ws'
  */
 interface Inside {
   readonly _socket: Duplex & Partial<Pick<Socket, 'bytesRead' | 'bytesWritten' | 'setKeepAlive'>>
-  readonly _receiver: { prependListener(event: 'error', listener: (error: Error) => void): void }
+  readonly _receiver: Receiver
+}
+
+/** The part of ws that makes messages of bytes. */
+interface Receiver {
+  prependListener(event: 'error', listener: (error: Error) => void): void
+  /** What has come of the current frame, and how many bytes that is. */
+  readonly _buffers: readonly Uint8Array[]
+  readonly _bufferedBytes: number
+  /** What has come of the current message, how many bytes that is, and its opcode: 0 where there is none. */
+  readonly _fragments: readonly Uint8Array[]
+  readonly _messageLength: number
+  readonly _fragmented: number
+  /** 0 between two frames. */
+  readonly _state: number
 }
 
 export type RawSocket = Inside['_socket']
@@ -32,4 +46,20 @@ export function rawSocketOf(socket: WebSocket): RawSocket {
  */
 export function beforeReceiveError(socket: WebSocket, callback: (this: unknown, error: Error) => void): void {
   ;(socket as unknown as Inside)._receiver.prependListener('error', callback)
+}
+
+/** What a buffer costs beside its bytes. */
+const BUFFER_OVERHEAD_BYTES = 256
+
+/**
+ * Bytes of memory that hold what has come of a message whose rest is still to come; 0 where there is none. Call it
+ * after ws has read what came.
+ */
+export function unfinishedBytesOf(socket: WebSocket): number {
+  const { _buffers, _bufferedBytes, _fragments, _messageLength, _fragmented, _state } = (
+    socket as unknown as Inside
+  )._receiver
+  if (_state === 0 && _fragmented === 0 && _bufferedBytes === 0) return 0
+  const buffers = _buffers.length + _fragments.length + 1
+  return _bufferedBytes + _messageLength + buffers * BUFFER_OVERHEAD_BYTES
 }
