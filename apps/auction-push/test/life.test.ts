@@ -128,6 +128,19 @@ describe('operators', () => {
     other.close()
   })
 
+  test('a reason that no close frame can hold is refused in bytes, and the connection lives on', async () => {
+    const service = await boot()
+    const client = await connectAuction(service, 7)
+    const ask = (reason: string) =>
+      service.bus.request(control.disconnect, { service: 'auction-push' }, { user_id: '7', reason })
+    await expect(ask('😀'.repeat(41))).rejects.toThrow('123')
+    await subscribe(client, 1)
+    expect(service.listener.connections.size).toBe(1)
+    const longest = `${'😀'.repeat(30)}abc`
+    expect(await ask(longest)).toMatchObject({ closed: 1 })
+    expect(await client.end()).toEqual({ code: 4403, reason: longest })
+  })
+
   test('limit connections of the instance (live), of an address and of a user', async () => {
     const service = await boot({
       AUCTION_MAX_CONNECTIONS_PER_USER: '2',

@@ -3,13 +3,15 @@ import { defineRequest } from './channel.ts'
 import { json } from './payload.ts'
 import { Count, Millis, Name } from './schemas.ts'
 
+/** What a close frame has room for (RFC 6455, sections 5.5 and 5.5.1), in bytes of UTF-8. */
+export const CLOSE_REASON_BYTES_MAX = 123
+
 export const Disconnect = Type.Object(
   {
     user_id: Name,
     device_id: Type.Optional(Name),
     code: Type.Optional(Type.Integer({ minimum: 3000, maximum: 4999 })),
-    // A close frame has room for 123 bytes of reason; a character takes up to three of them.
-    reason: Type.Optional(Type.String({ maxLength: 41 })),
+    reason: Type.Optional(Type.String({ maxLength: CLOSE_REASON_BYTES_MAX })),
   },
   { $id: 'Disconnect' },
 )
@@ -46,6 +48,11 @@ export const control = {
     ...control_,
     summary: "Close a user's connections on every instance of a service",
     payload: json(Disconnect),
+    refine(_params, payload) {
+      const bytes = new TextEncoder().encode(payload.reason ?? '').length
+      if (bytes <= CLOSE_REASON_BYTES_MAX) return { ok: true, value: payload }
+      return { ok: false, reason: `/reason has ${bytes} bytes, and may have ${CLOSE_REASON_BYTES_MAX}` }
+    },
     reply: json(Disconnected),
   }),
   connections: defineRequest('control.{service}.connections', {
