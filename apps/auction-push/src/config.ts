@@ -9,12 +9,19 @@ const variables = Type.Object({
   ...gateway.gatewayVariables('AUCTION', { listenPort: 12_029, adminPort: 9_081 }),
   AUCTION_IDLE_TIMEOUT_MS: service.env.integer(1_000, 86_400_000, 30_000),
   AUCTION_MAX_SUBSCRIPTIONS: service.env.integer(1, 100_000, 1_000),
+  AUCTION_MAX_SUBSCRIPTIONS_PER_USER: service.env.integer(1, 1_000_000, 5_000),
+  AUCTION_MAX_FOLLOWED_SUBJECTS: service.env.integer(1, 10_000_000, 100_000),
 })
 
 export interface AuctionConfig extends gateway.GatewayConfig {
   readonly auth: TokenOptions
   readonly idleTimeoutMs: number
+  /** Of one connection. */
   readonly subscriptionsMax: number
+  /** Of all connections of one user. */
+  readonly subscriptionsPerUserMax: number
+  /** Different subjects followed by all connections of the instance. */
+  readonly followedSubjectsMax: number
 }
 
 /** @throws {EnvironmentError} with everything that is wrong. */
@@ -25,5 +32,7 @@ export function readConfig(environment: service.Environment): AuctionConfig {
     auth: gateway.authConfig(values),
     idleTimeoutMs: values.AUCTION_IDLE_TIMEOUT_MS,
     subscriptionsMax: values.AUCTION_MAX_SUBSCRIPTIONS,
+    subscriptionsPerUserMax: values.AUCTION_MAX_SUBSCRIPTIONS_PER_USER,
+    followedSubjectsMax: values.AUCTION_MAX_FOLLOWED_SUBJECTS,
   }
 }

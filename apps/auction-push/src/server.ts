@@ -7,12 +7,13 @@ import {
   type Connection,
   createTopics,
   type Handler,
+  SubscriptionQuota,
 } from '@carillon/gateway'
 import { type Overrides, Service } from '@carillon/service'
 import { type AuctionChannel, eventOf, topicOf } from './auction.ts'
 import type { AuctionConfig } from './config.ts'
 import { closeCodes, errorFrame, parseCommand, pushFrame, SUCCESS, type Subscription } from './protocol.ts'
-import { type Effect, emptySession, leave, step } from './session.ts'
+import { type Effect, leave, Session, type SessionLimits, step } from './session.ts'
 
 export { type AuctionConfig, readConfig } from './config.ts'
 
@@ -30,14 +31,18 @@ export function create(config: AuctionConfig, overrides: Overrides = {}) {
   const interest = new Interest<AuctionChannel>({
     bus,
     deliver(channel, { subject, bytes, publishedAtMs }, except) {
-      const frame = pushFrame(eventOf(channel), bytes)
-      if (except) topics.publishExcept(subject, frame, except)
-      else topics.publish(subject, frame, publishedAtMs)
+      topics.publish(subject, pushFrame(eventOf(channel), bytes), { publishedAtMs, except })
     },
   })
   service.add(interest)
   bus.keepStream(auctionStream)
-  metrics.gaugeOf('followed_subjects', 'NATS subjects that connections here follow', () => interest.size)
+  const quota = new SubscriptionQuota({
+    metrics,
+    perUserMax: config.subscriptionsPerUserMax,
+    subjectsMax: config.followedSubjectsMax,
+    subjects: () => interest.size,
+    isFollowed: (subject) => topics.hasSubscribers(subject),
+  })
 
   // Sockets → session → effects.
   let { idleTimeoutMs } = config
@@ -54,18 +59,19 @@ export function create(config: AuctionConfig, overrides: Overrides = {}) {
   const verify = createTokenVerifier({ ...config.auth, now: () => clock.now() })
   const authenticate = authenticateByToken(verify, (request) => (request.params as { token?: string }).token)
   listener.accept(['/ws/:token', '/ws', '/ws/'], authenticate, (connection): Handler => {
-    let session = emptySession
+    const session = new Session()
+    const limits: SessionLimits = {
+      subscriptionsMax: config.subscriptionsMax,
+      refusal: (topic) => quota.refusal(connection.share, topic),
+    }
     return {
       text(frame) {
-        const [next, effects] = step(session, parseCommand(frame), config)
-        session = next
-        for (const effect of effects) perform(effect, connection)
+        for (const effect of step(session, parseCommand(frame), limits)) perform(effect, connection)
       },
       closed() {
         for (const effect of leave(session)) perform(effect, connection)
-        session = emptySession
       },
-      subscriptions: () => session.subscriptions.map(topicOf),
+      subscriptions: () => [...session.subscriptions()].map(topicOf),
     }
   })
 
@@ -73,6 +79,7 @@ export function create(config: AuctionConfig, overrides: Overrides = {}) {
     switch (effect.type) {
       case 'subscribe': {
         const { event, auctionId } = effect.subscription
+        quota.subscribed(connection.share)
         // The first follower waits for NATS to confirm the subscription: from then on nothing is missed.
         const confirmed = interest.hold(auction[event], { auctionId })
         const topic = topicOf(effect.subscription)
@@ -80,6 +87,7 @@ export function create(config: AuctionConfig, overrides: Overrides = {}) {
       }
       case 'unsubscribe': {
         const topic = topicOf(effect.subscription)
+        quota.unsubscribed(connection.share)
         interest.release(topic)
         return connection.inOrder(() => topics.unsubscribe(topic, connection.outbox))
       }

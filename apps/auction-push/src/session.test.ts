@@ -1,9 +1,9 @@
 import { describe, expect, test } from '@jest/globals'
 import fc from 'fast-check'
 import type { Command } from './protocol.ts'
-import { emptySession, leave, type Session, step } from './session.ts'
+import { leave, Session, step } from './session.ts'
 
-const limits = { subscriptionsMax: 3 }
+const limits = { subscriptionsMax: 3, refusal: () => undefined }
 const subscribe = (auctionId: string, single = false, recover = false): Command => ({
   type: 'subscribe',
   event: 'bid',
@@ -11,14 +11,17 @@ const subscribe = (auctionId: string, single = false, recover = false): Command 
   single,
   recover,
 })
-const after = (...commands: Command[]) =>
-  commands.reduce<Session>((session, command) => step(session, command, limits)[0], emptySession)
+const after = (...commands: Command[]) => {
+  const session = new Session()
+  for (const command of commands) step(session, command, limits)
+  return session
+}
 const effectsOf = (session: Session, command: Command) =>
-  step(session, command, limits)[1].map(({ type }) => type)
+  step(session, command, limits).map(({ type }) => type)
 
 describe('a session', () => {
   test('subscribes once, however often it is asked', () => {
-    expect(effectsOf(emptySession, subscribe('1'))).toEqual(['subscribe', 'reply'])
+    expect(effectsOf(new Session(), subscribe('1'))).toEqual(['subscribe', 'reply'])
     expect(effectsOf(after(subscribe('1')), subscribe('1'))).toEqual(['reply'])
     expect(effectsOf(after(subscribe('1')), subscribe('1', true, true))).toEqual(['reply', 'recover'])
   })
@@ -38,7 +41,8 @@ describe('a session', () => {
       'subscribe',
       'reply',
     ])
-    expect(step(session, subscribe('2', true), limits)[0].subscriptions).toEqual([
+    step(session, subscribe('2', true), limits)
+    expect([...session.subscriptions()]).toEqual([
       { event: 'bid', auctionId: '2' },
       { event: 'finish', auctionId: '1' },
     ])
@@ -47,11 +51,32 @@ describe('a session', () => {
   test('is bounded; replacing is always possible', () => {
     const full = after(subscribe('1'), subscribe('2'), subscribe('3'))
     expect(() => step(full, subscribe('4'), limits)).toThrow('3 subscriptions')
+    expect(full.size).toBe(3)
     expect(effectsOf(full, subscribe('4', true))).toHaveLength(5)
   })
 
+  test('is bounded by its user and its instance, for what is new', () => {
+    const session = after(subscribe('1'))
+    const full = { subscriptionsMax: 3, refusal: (topic: string) => `no room for ${topic}` }
+    expect(() => step(session, subscribe('2'), full)).toThrow('no room for auction.2.bid')
+    expect(step(session, subscribe('1'), full)).toHaveLength(1)
+    expect(step(session, subscribe('2', true), full)).toHaveLength(3)
+    expect(session.size).toBe(1)
+  })
+
   test('a cancel of what is not followed is answered', () => {
-    expect(effectsOf(emptySession, { type: 'cancel', event: 'bid', auctionId: '1' })).toEqual(['reply'])
+    expect(effectsOf(new Session(), { type: 'cancel', event: 'bid', auctionId: '1' })).toEqual(['reply'])
+  })
+
+  test('a step takes as long with 100,000 subscriptions as with one', () => {
+    const session = new Session()
+    const roomy = { ...limits, subscriptionsMax: 100_000 }
+    for (let i = 0; i < 100_000; i++) step(session, subscribe(String(i)), roomy)
+    // Copying would take minutes.
+    for (let i = 0; i < 100_000; i++) step(session, subscribe(String(i)), roomy)
+    for (let i = 0; i < 100_000; i++)
+      step(session, { type: 'cancel', event: 'bid', auctionId: String(i) }, roomy)
+    expect(session.size).toBe(0)
   })
 
   test('the effects always lead to what the session says, and leaving undoes all of it', () => {
@@ -64,7 +89,7 @@ describe('a session', () => {
     })
     fc.assert(
       fc.property(fc.array(command), (commands) => {
-        let session = emptySession
+        const session = new Session()
         const held = new Map<string, number>()
         const perform = (effects: ReturnType<typeof leave>) => {
           for (const effect of effects) {
@@ -74,14 +99,15 @@ describe('a session', () => {
           }
         }
         for (const each of commands) {
-          const [next, effects] = step(session, each as Command, { subscriptionsMax: 100 })
-          session = next
-          perform(effects)
+          perform(step(session, each as Command, { ...limits, subscriptionsMax: 100 }))
           const now = [...held].filter(([, count]) => count !== 0)
-          expect(new Map(now)).toEqual(new Map(session.subscriptions.map((one) => [JSON.stringify(one), 1])))
+          const followed = [...session.subscriptions()]
+          expect(new Map(now)).toEqual(new Map(followed.map((one) => [JSON.stringify(one), 1])))
+          expect(session.size).toBe(followed.length)
         }
         perform(leave(session))
         expect([...held.values()].every((count) => count === 0)).toBe(true)
+        expect(session.size).toBe(0)
       }),
     )
   })

@@ -1,10 +1,7 @@
 import { LimitError } from '@carillon/codec'
+import type { AuctionEvent } from '@carillon/events'
+import { topicOf } from './auction.ts'
 import type { Command, Subscription } from './protocol.ts'
-
-/** What one connection follows. Immutable: a step makes the next one. */
-export interface Session {
-  readonly subscriptions: readonly Subscription[]
-}
 
 export type Effect =
   | { readonly type: 'subscribe'; readonly subscription: Subscription }
@@ -12,68 +9,107 @@ export type Effect =
   | { readonly type: 'reply' }
   | { readonly type: 'recover'; readonly subscription: Subscription }
 
-export const emptySession: Session = { subscriptions: [] }
+export interface SessionLimits {
+  /** Subscriptions of this connection. */
+  readonly subscriptionsMax: number
+  /** Why the user or the instance may not have one more, or undefined where they may. */
+  readonly refusal: (topic: string) => string | undefined
+}
 
 /**
- * One command's outcome: the next session and what is to be done for it, in order.
+ * What one connection follows. A step changes it in place and takes constant time, however much that is: a copy
+ * for each command would let a client with many subscriptions take the process from everybody. It has no clock and
+ * no socket in it.
+ */
+export class Session {
+  readonly #auctions = new Map<AuctionEvent, Set<string>>()
+  #size = 0
+
+  get size(): number {
+    return this.#size
+  }
+
+  has({ event, auctionId }: Subscription): boolean {
+    return this.#auctions.get(event)?.has(auctionId) ?? false
+  }
+
+  *subscriptions(): Iterable<Subscription> {
+    for (const event of this.#auctions.keys()) yield* this.subscriptionsOf(event)
+  }
+
+  *subscriptionsOf(event: AuctionEvent): Iterable<Subscription> {
+    for (const auctionId of this.#auctions.get(event) ?? []) yield { event, auctionId }
+  }
+
+  add({ event, auctionId }: Subscription): void {
+    let auctions = this.#auctions.get(event)
+    if (auctions === undefined) {
+      auctions = new Set()
+      this.#auctions.set(event, auctions)
+    }
+    auctions.add(auctionId)
+    this.#size += 1
+  }
+
+  remove({ event, auctionId }: Subscription): boolean {
+    const removed = this.#auctions.get(event)?.delete(auctionId) ?? false
+    if (removed) this.#size -= 1
+    return removed
+  }
+}
+
+/**
+ * Changes the session by one command; answers what is to be done for it, in order.
  * @throws {LimitError} `too_many_subscriptions`; the session stays as it was.
  */
-export function step(
-  session: Session,
-  command: Command,
-  limits: { readonly subscriptionsMax: number },
-): readonly [Session, readonly Effect[]] {
+export function step(session: Session, command: Command, limits: SessionLimits): readonly Effect[] {
   switch (command.type) {
     case 'subscribe':
-      return subscribe(session, command, limits.subscriptionsMax)
+      return subscribe(session, command, limits)
     case 'cancel':
-      return cancel(session, command)
+      return [...unsubscribe(session, command), { type: 'reply' }]
     default:
       return command satisfies never
   }
 }
 
-/** What is to be undone when the connection ends. */
+/** The connection has ended: what is to be undone. */
 export function leave(session: Session): readonly Effect[] {
-  return session.subscriptions.map(unsubscribe)
+  return [...session.subscriptions()].flatMap((subscription) => unsubscribe(session, subscription))
 }
 
 function subscribe(
-  { subscriptions }: Session,
+  session: Session,
   { event, auctionId, single, recover }: Command & { readonly type: 'subscribe' },
-  subscriptionsMax: number,
-): readonly [Session, readonly Effect[]] {
+  limits: SessionLimits,
+): readonly Effect[] {
+  const subscription = { event, auctionId }
+  const known = session.has(subscription)
   // `single` replaces what this connection follows of the same event, and only of that.
   const replaced = single
-    ? subscriptions.filter((each) => each.event === event && each.auctionId !== auctionId)
+    ? [...session.subscriptionsOf(event)].filter((each) => each.auctionId !== auctionId)
     : []
-  const kept = replaced.length > 0 ? subscriptions.filter((each) => !replaced.includes(each)) : subscriptions
-  const known = kept.find((each) => each.event === event && each.auctionId === auctionId)
-  if (known === undefined && kept.length >= subscriptionsMax) {
-    const message = `a connection may have ${subscriptionsMax} subscriptions`
-    throw new LimitError('too_many_subscriptions', message, 'auction_subscribe')
+  if (!known && replaced.length === 0) checkLimits(session, subscription, limits)
+  const effects = replaced.flatMap((each) => unsubscribe(session, each))
+  if (!known) {
+    session.add(subscription)
+    effects.push({ type: 'subscribe', subscription })
   }
-  const subscription = known ?? { event, auctionId }
-  return [
-    { subscriptions: known ? kept : [...kept, subscription] },
-    [
-      ...replaced.map(unsubscribe),
-      ...(known ? [] : [{ type: 'subscribe', subscription } as const]),
-      { type: 'reply' },
-      ...(recover ? [{ type: 'recover', subscription } as const] : []),
-    ],
-  ]
+  effects.push({ type: 'reply' })
+  if (recover) effects.push({ type: 'recover', subscription })
+  return effects
 }
 
-function cancel(
-  { subscriptions }: Session,
-  { event, auctionId }: Subscription,
-): readonly [Session, readonly Effect[]] {
-  const left = subscriptions.filter((each) => each.event !== event || each.auctionId !== auctionId)
-  const gone = subscriptions.filter((each) => !left.includes(each))
-  return [{ subscriptions: left }, [...gone.map(unsubscribe), { type: 'reply' }]]
+function checkLimits(session: Session, subscription: Subscription, limits: SessionLimits): void {
+  const { subscriptionsMax, refusal } = limits
+  const message =
+    session.size >= subscriptionsMax
+      ? `a connection may have ${subscriptionsMax} subscriptions`
+      : refusal(topicOf(subscription))
+  if (message !== undefined) throw new LimitError('too_many_subscriptions', message, 'auction_subscribe')
 }
 
-function unsubscribe(subscription: Subscription): Effect {
-  return { type: 'unsubscribe', subscription }
+function unsubscribe(session: Session, { event, auctionId }: Subscription): Effect[] {
+  const subscription = { event, auctionId }
+  return session.remove(subscription) ? [{ type: 'unsubscribe', subscription }] : []
 }

@@ -12,6 +12,8 @@ const variables = Type.Object({
   QUOTE_SUBSCRIPTION_TTL_S: service.env.integer(1, 604_800, 3_600),
   QUOTE_ALIVE_INTERVAL_MS: service.env.integer(100, 3_600_000, 15_000),
   QUOTE_MAX_SUBSCRIPTIONS: service.env.integer(1, 100_000, 1_000),
+  QUOTE_MAX_SUBSCRIPTIONS_PER_USER: service.env.integer(1, 1_000_000, 5_000),
+  QUOTE_MAX_FOLLOWED_SUBJECTS: service.env.integer(1, 10_000_000, 100_000),
 })
 
 /** A page full of slips may be registered at once. */
@@ -22,7 +24,11 @@ export interface QuoteConfig extends gateway.GatewayConfig {
   /** Stands before the path, `/dev-f` for instance, or is empty. */
   readonly pathPrefix: string
   readonly aliveIntervalMs: number
-  readonly session: SessionLimits
+  /** Markets followed by all connections of one user, each counted for each connection. */
+  readonly subscriptionsPerUserMax: number
+  /** Different markets followed by all connections of the instance. */
+  readonly followedSubjectsMax: number
+  readonly session: Omit<SessionLimits, 'refusal'>
 }
 
 /** @throws {EnvironmentError} with everything that is wrong. */
@@ -33,6 +39,8 @@ export function readConfig(environment: service.Environment): QuoteConfig {
     auth: { ...gateway.authConfig(values), times: rfc3339Times },
     pathPrefix: values.QUOTE_PATH_PREFIX ?? '',
     aliveIntervalMs: values.QUOTE_ALIVE_INTERVAL_MS,
+    subscriptionsPerUserMax: values.QUOTE_MAX_SUBSCRIPTIONS_PER_USER,
+    followedSubjectsMax: values.QUOTE_MAX_FOLLOWED_SUBJECTS,
     session: {
       subscriptionsMax: values.QUOTE_MAX_SUBSCRIPTIONS,
       subscriptionTtlMs: values.QUOTE_SUBSCRIPTION_TTL_S * 1_000,

@@ -30,3 +30,15 @@ test('a least time between two messages of a topic; the newest of those between 
   offer('a7')
   expect(published).toEqual(['a7'])
 })
+
+test('what some have already goes out at once, and what was held before it never comes after it', () => {
+  const wheel = new TimingWheel({ monotonic: () => 0 })
+  const published: string[] = []
+  const pacer = new Pacer((_topic, frame) => void published.push(frame.toString()), wheel)
+  pacer.intervalMs = 500
+  for (const text of ['1', '2']) pacer.offer('a', Buffer.from(text))
+  pacer.offer('a', Buffer.from('3'), { except: new Set() })
+  pacer.flush('a')
+  expect(published).toEqual(['1', '3'])
+  expect(pacer.conflated).toBe(1)
+})

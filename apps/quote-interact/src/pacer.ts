@@ -1,10 +1,11 @@
+import type { PublishOptions } from '@carillon/gateway'
 import { Deadline, type TimingWheel } from '@carillon/service'
 
-type Publish = (topic: string, frame: Uint8Array, publishedAtMs?: number) => void
+type Publish = (topic: string, frame: Uint8Array, options?: PublishOptions) => void
 
 /** A topic whose last message was published less than the interval ago. */
 interface Paced {
-  held: { readonly frame: Uint8Array; readonly publishedAtMs: number | undefined } | undefined
+  held: { readonly frame: Uint8Array; readonly options: PublishOptions } | undefined
 }
 
 /**
@@ -23,24 +24,29 @@ export class Pacer {
     this.#wheel = wheel
   }
 
-  offer(topic: string, frame: Uint8Array, publishedAtMs?: number): void {
+  offer(topic: string, frame: Uint8Array, options: PublishOptions = {}): void {
     const paced = this.#topics.get(topic)
-    if (paced === undefined) {
-      this.#publish(topic, frame, publishedAtMs)
-      if (this.intervalMs > 0) this.#pace(topic)
+    if (paced !== undefined && options.except === undefined) {
+      if (paced.held) this.conflated += 1
+      paced.held = { frame, options }
       return
     }
-    if (paced.held) this.conflated += 1
-    paced.held = { frame, publishedAtMs }
+    // Some subscribers have this one already: what is held is older, and must not come after it.
+    if (paced?.held) {
+      this.conflated += 1
+      paced.held = undefined
+    }
+    this.#publish(topic, frame, options)
+    if (paced === undefined && this.intervalMs > 0) this.#pace(topic)
   }
 
   /** Publishes what is held of a topic at once: whoever joins now is given the newest by other ways. */
   flush(topic: string): void {
     const paced = this.#topics.get(topic)
     if (paced?.held === undefined) return
-    const { frame, publishedAtMs } = paced.held
+    const { frame, options } = paced.held
     paced.held = undefined
-    this.#publish(topic, frame, publishedAtMs)
+    this.#publish(topic, frame, options)
   }
 
   #pace(topic: string): void {

@@ -21,11 +21,21 @@ describe('commands', () => {
   test('the documented ones', () => {
     expect(parseCommand('{"commend":"order-slip-quote@chloe-market#40789105-e@219_33753655"}')).toEqual({
       type: 'follow',
-      market: { kind: 'chloe', eventId: '40789105-e', marketId: '219_33753655' },
+      market: {
+        kind: 'chloe',
+        eventId: '40789105-e',
+        marketId: '219_33753655',
+        topic: 'quote.chloe.40789105-e.219_33753655',
+      },
     })
     expect(parseCommand('{"commend":"order-slip-quote@fancy-market#44914246-e@878_55854706_f"}')).toEqual({
       type: 'follow',
-      market: { kind: 'fancy', eventId: '44914246-e', marketId: '878_55854706_f' },
+      market: {
+        kind: 'fancy',
+        eventId: '44914246-e',
+        marketId: '878_55854706_f',
+        topic: 'quote.fancy.44914246-e.878_55854706_f',
+      },
     })
     expect(parseCommand('{"commend":"unsubscribe-order-slip-quote#40789105-e@219_33753655"}')).toMatchObject({
       type: 'unfollow',
@@ -50,6 +60,16 @@ describe('commands', () => {
     ['a second @', commend('order-slip-quote@chloe-market#a@b@c'), 'an id has a # or @ in it'],
     ['a second #', commend('order-slip-quote@chloe-market#a#b@c'), 'an id has a # or @ in it'],
     ['a long id', commend(`order-slip-quote@chloe-market#${'a'.repeat(257)}@c`), 'an id is too long'],
+    [
+      'ids whose subject is too long',
+      commend(`order-slip-quote@chloe-market#${'測'.repeat(256)}@${'測'.repeat(256)}`),
+      'the ids are too long together',
+    ],
+    [
+      'such ids in an unsubscribe',
+      commend(`unsubscribe-order-slip-quote#${'測'.repeat(256)}@${'測'.repeat(256)}`),
+      'the ids are too long together',
+    ],
   ])('%s is an error', (_name, frame, message) => {
     expect(errorOf(frame)).toContain(message)
   })

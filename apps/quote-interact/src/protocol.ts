@@ -1,6 +1,6 @@
 import { ProtocolError, parseJsonObject, spliceTextFrame, textFrame } from '@carillon/codec'
-import { type MarketKind, quote } from '@carillon/events'
-import { kinds, type Market } from './market.ts'
+import { type MarketKind, SubjectTooLong } from '@carillon/events'
+import { kinds, type Market, marketOf } from './market.ts'
 
 /** The wire of quote-interact, as PROTOCOL.md tells it. */
 
@@ -25,7 +25,7 @@ export function parseCommand(text: string): Command {
 
   // First '#', then first '@': what stands before the '#' is the command and has an '@' of its own.
   const [name, target] = cut(commend, '#')
-  const market = (kind: MarketKind): Market => ({ kind, ...parseTarget(name, target) })
+  const market = (kind: MarketKind): Market => parseMarket(kind, name, target)
   switch (name) {
     case 'order-slip-quote@chloe-market':
       return { type: 'follow', market: market('chloe') }
@@ -39,21 +39,22 @@ export function parseCommand(text: string): Command {
 }
 
 /** `{eventID}@{marketID}` */
-function parseTarget(name: string, target: string | undefined): Pick<Market, 'eventId' | 'marketId'> {
-  const wanted = `${name} needs #{eventID}@{marketID}`
-  if (target === undefined) throw new ProtocolError('commend', `${wanted}: there is no #`)
+function parseMarket(kind: MarketKind, name: string, target: string | undefined): Market {
+  const error = (what: string) => new ProtocolError('commend', `${name} needs #{eventID}@{marketID}: ${what}`)
+  if (target === undefined) throw error('there is no #')
   const [eventId, marketId] = cut(target, '@')
-  if (marketId === undefined) throw new ProtocolError('commend', `${wanted}: there is no @ behind the #`)
+  if (marketId === undefined) throw error('there is no @ behind the #')
   for (const id of [eventId, marketId]) {
-    if (id === '') throw new ProtocolError('commend', `${wanted}: an id is empty`)
-    if (id.length > ID_LENGTH_MAX) throw new ProtocolError('commend', `${wanted}: an id is too long`)
-    if (/[#@]/.test(id)) throw new ProtocolError('commend', `${wanted}: an id has a # or @ in it`)
+    if (id === '') throw error('an id is empty')
+    if (id.length > ID_LENGTH_MAX) throw error('an id is too long')
+    if (/[#@]/.test(id)) throw error('an id has a # or @ in it')
   }
-  // Characters and bytes differ: escaped, one character may take nine bytes of a subject.
-  if (!quote.chloe.fits({ eventId, marketId })) {
-    throw new ProtocolError('commend', `${wanted}: the ids are too long together`)
+  try {
+    return marketOf(kind, eventId, marketId)
+  } catch (reason) {
+    if (reason instanceof SubjectTooLong) throw error('the ids are too long together')
+    throw reason
   }
-  return { eventId, marketId }
 }
 
 /** The two sides of the first separator; the second is undefined where there is none. */

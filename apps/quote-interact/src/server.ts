@@ -7,14 +7,15 @@ import {
   type Connection,
   createTopics,
   type Handler,
+  SubscriptionQuota,
 } from '@carillon/gateway'
 import { Deadline, type Overrides, Service } from '@carillon/service'
 import type { QuoteConfig } from './config.ts'
 import { tokenOf, userOf } from './credentials.ts'
-import { kindOf, type Market, type MarketChannel, topicOf } from './market.ts'
+import { kindOf, type Market, type MarketChannel } from './market.ts'
 import { Pacer } from './pacer.ts'
 import { ALIVE, closeCodes, errorFrame, parseCommand, quoteFrame } from './protocol.ts'
-import { type Effect, emptySession, expire, leave, nextExpiryMs, step } from './session.ts'
+import { type Effect, expire, leave, Session, type SessionLimits, step } from './session.ts'
 
 export { type QuoteConfig, readConfig } from './config.ts'
 
@@ -31,13 +32,11 @@ export function create(config: QuoteConfig, overrides: Overrides = {}) {
 
   // NATS → pace → topic → sockets: one subscription for each market that somebody here follows.
   const topics = createTopics(service, 'conflate')
-  const pacer = new Pacer((topic, frame, publishedAtMs) => topics.publish(topic, frame, publishedAtMs), wheel)
+  const pacer = new Pacer((topic, frame, options) => topics.publish(topic, frame, options), wheel)
   const interest = new Interest<MarketChannel>({
     bus,
     deliver(channel, { subject, bytes, publishedAtMs }, except) {
-      const frame = quoteFrame(kindOf(channel), bytes)
-      if (except) topics.publishExcept(subject, frame, except)
-      else pacer.offer(subject, frame, publishedAtMs)
+      pacer.offer(subject, quoteFrame(kindOf(channel), bytes), { publishedAtMs, except })
     },
   })
   service.add(interest)
@@ -59,7 +58,13 @@ export function create(config: QuoteConfig, overrides: Overrides = {}) {
     [0.01, 0.05, 0.1, 0.5, 1, 5, 10, 30, 60, 300],
   )
   listener.counters.onReleased = (ageMs) => staleness.observe(ageMs / 1_000)
-  metrics.gaugeOf('followed_subjects', 'NATS subjects that connections here follow', () => interest.size)
+  const quota = new SubscriptionQuota({
+    metrics,
+    perUserMax: config.subscriptionsPerUserMax,
+    subjectsMax: config.followedSubjectsMax,
+    subjects: () => interest.size,
+    isFollowed: (subject) => topics.hasSubscribers(subject),
+  })
   metrics.countOf(
     'paced_total',
     'Quotes replaced by a newer one within the least interval',
@@ -69,19 +74,22 @@ export function create(config: QuoteConfig, overrides: Overrides = {}) {
   const verify = createTokenVerifier({ ...config.auth, now: () => clock.now() })
   const paths = [...new Set([PATH, config.pathPrefix + PATH])]
   listener.accept(paths, authenticateByToken(verify, tokenOf, userOf), (connection): Handler => {
-    let session = emptySession
-    const become = ([next, effects]: ReturnType<typeof step>) => {
-      session = next
+    const session = new Session()
+    const limits: SessionLimits = {
+      ...config.session,
+      refusal: (topic) => quota.refusal(connection.share, topic),
+    }
+    const performAll = (effects: readonly Effect[]) => {
       for (const effect of effects) perform(effect, connection)
     }
     const lease = new Deadline({
       due() {
-        become(expire(session, clock.monotonic()))
+        performAll(expire(session, clock.monotonic()))
         armLease()
       },
     })
     const armLease = () => {
-      const next = nextExpiryMs(session)
+      const next = session.nextExpiryMs
       if (next !== undefined) wheel.set(lease, next - clock.monotonic())
     }
     const alive = new Deadline({
@@ -93,34 +101,34 @@ export function create(config: QuoteConfig, overrides: Overrides = {}) {
     wheel.set(alive, config.aliveIntervalMs)
     return {
       text(frame) {
-        become(step(session, parseCommand(frame), clock.monotonic(), config.session))
+        performAll(step(session, parseCommand(frame), clock.monotonic(), limits))
         // A renewed lease only ends later: the deadline that is set finds out by itself.
         if (!lease.linked) armLease()
       },
       closed() {
         wheel.clear(alive)
         wheel.clear(lease)
-        for (const effect of leave(session)) perform(effect, connection)
-        session = emptySession
+        performAll(leave(session))
       },
-      subscriptions: () => [...session.leases.keys()],
+      subscriptions: () => session.topics,
     }
   })
 
-  function perform(effect: Effect, { outbox }: Connection): void {
+  function perform(effect: Effect, { outbox, share }: Connection): void {
     switch (effect.type) {
       case 'subscribe': {
-        const { kind, eventId, marketId } = effect.market
+        const { kind, eventId, marketId, topic } = effect.market
         // What the pacer holds goes to those who follow already; the newcomer gets it as its snapshot.
-        pacer.flush(topicOf(effect.market))
-        topics.subscribe(topicOf(effect.market), outbox)
+        pacer.flush(topic)
+        topics.subscribe(topic, outbox)
+        quota.subscribed(share)
         return void interest.hold(quote[kind], { eventId, marketId })
       }
       case 'unsubscribe': {
-        const topic = topicOf(effect.market)
-        topics.unsubscribe(topic, outbox)
-        outbox.forget(topic)
-        return interest.release(topic)
+        topics.unsubscribe(effect.topic, outbox)
+        outbox.forget(effect.topic)
+        quota.unsubscribed(share)
+        return interest.release(effect.topic)
       }
       case 'snapshot':
         return void sendSnapshot(effect.market, outbox)
@@ -133,15 +141,14 @@ export function create(config: QuoteConfig, overrides: Overrides = {}) {
     }
   }
 
-  async function sendSnapshot(market: Market, outbox: Connection['outbox']): Promise<void> {
-    const topic = topicOf(market)
+  async function sendSnapshot({ kind, topic }: Market, outbox: Connection['outbox']): Promise<void> {
     const bytes = await interest.lastBeforeLive(topic, outbox)
     // The client may have let go of the market meanwhile.
     if (bytes === undefined || !topics.has(topic, outbox)) return
     // What is on its way is older, or this very quote: it must not come after it.
     pacer.flush(topic)
     topics.flush()
-    outbox.sendNewest(topic, quoteFrame(market.kind, bytes))
+    outbox.sendNewest(topic, quoteFrame(kind, bytes))
   }
 
   return Object.assign(service, { listener })

@@ -1,93 +1,124 @@
 import { LimitError } from '@carillon/codec'
-import { type Market, topicOf } from './market.ts'
+import type { Market } from './market.ts'
 import type { Command } from './protocol.ts'
 
-/** A market that is followed for a time. */
-export interface Lease {
-  readonly market: Market
-  readonly expiresAtMs: number
-}
-
-/** What one connection follows, by topic. Immutable: a step makes the next one. */
-export interface Session {
-  readonly leases: ReadonlyMap<string, Lease>
-}
-
 export type Effect =
-  | { readonly type: 'subscribe' | 'unsubscribe' | 'snapshot'; readonly market: Market }
+  | { readonly type: 'subscribe' | 'snapshot'; readonly market: Market }
+  | { readonly type: 'unsubscribe'; readonly topic: string }
   | { readonly type: 'pause' }
   | { readonly type: 'resume' }
 
 export interface SessionLimits {
+  /** Markets of this connection. */
   readonly subscriptionsMax: number
   readonly subscriptionTtlMs: number
+  /** Why the user or the instance may not follow one more, or undefined where they may. */
+  readonly refusal: (topic: string) => string | undefined
 }
 
-type Step = readonly [Session, readonly Effect[]]
+/**
+ * What one connection follows: a lease for each topic, in the order in which they end. All are of one length, so
+ * that the one that was asked for last ends last. A step changes it in place and takes constant time, however much
+ * is followed. It has no clock and no socket in it.
+ */
+export class Session {
+  /** When each lease ends, by the monotonic clock. */
+  readonly #leases = new Map<string, number>()
 
-export const emptySession: Session = { leases: new Map() }
+  get size(): number {
+    return this.#leases.size
+  }
+
+  get topics(): readonly string[] {
+    return [...this.#leases.keys()]
+  }
+
+  /** When the first lease ends, or undefined where there is none. */
+  get nextExpiryMs(): number | undefined {
+    return this.#leases.values().next().value
+  }
+
+  has(topic: string): boolean {
+    return this.#leases.has(topic)
+  }
+
+  renew(topic: string, expiresAtMs: number): void {
+    // Deleted first, so that it moves to the end.
+    this.#leases.delete(topic)
+    this.#leases.set(topic, expiresAtMs)
+  }
+
+  end(topic: string): boolean {
+    return this.#leases.delete(topic)
+  }
+
+  /** Ends what ends by then; answers the topics. */
+  expire(nowMs: number): string[] {
+    const expired: string[] = []
+    for (const [topic, expiresAtMs] of this.#leases) {
+      if (expiresAtMs > nowMs) break
+      this.#leases.delete(topic)
+      expired.push(topic)
+    }
+    return expired
+  }
+}
 
 /**
- * One command's outcome: the next session and what is to be done for it, in order.
- * @throws {LimitError} when the connection follows as many markets as it may; the session stays as it was.
+ * Changes the session by one command; answers what is to be done for it, in order.
+ * @throws {LimitError} when as many markets are followed as may be; the session stays as it was.
  */
-export function step(session: Session, command: Command, nowMs: number, limits: SessionLimits): Step {
+export function step(
+  session: Session,
+  command: Command,
+  nowMs: number,
+  limits: SessionLimits,
+): readonly Effect[] {
   switch (command.type) {
     case 'follow':
       return follow(session, command.market, nowMs, limits)
     case 'unfollow':
-      return end(session, command.markets.map(topicOf))
+      return command.markets.flatMap((market) => end(session, market))
     case 'stop':
-      return [session, [{ type: 'pause' }]]
+      return [{ type: 'pause' }]
     case 'start':
-      return [session, [{ type: 'resume' }]]
+      return [{ type: 'resume' }]
     default:
       return command satisfies never
   }
 }
 
 /** Ends, silently, what has not been asked for again in time. */
-export function expire(session: Session, nowMs: number): Step {
-  const over = [...session.leases].filter(([, { expiresAtMs }]) => expiresAtMs <= nowMs)
-  return end(
-    session,
-    over.map(([topic]) => topic),
-  )
+export function expire(session: Session, nowMs: number): readonly Effect[] {
+  return session.expire(nowMs).map(unsubscribe)
 }
 
-/** What is to be undone when the connection ends. */
+/** The connection has ended: what is to be undone. */
 export function leave(session: Session): readonly Effect[] {
-  return end(session, [...session.leases.keys()])[1]
-}
-
-/** When the first lease ends, or undefined where there is none. */
-export function nextExpiryMs({ leases }: Session): number | undefined {
-  let next: number | undefined
-  for (const { expiresAtMs } of leases.values())
-    if (next === undefined || expiresAtMs < next) next = expiresAtMs
-  return next
+  return expire(session, Number.POSITIVE_INFINITY)
 }
 
 /** Each request begins the lease anew, and is answered with the market's quote as it stands. */
-function follow({ leases }: Session, market: Market, nowMs: number, limits: SessionLimits): Step {
-  const topic = topicOf(market)
-  const known = leases.has(topic)
-  if (!known && leases.size >= limits.subscriptionsMax) {
-    throw new LimitError(
-      'too_many_subscriptions',
-      `a connection may follow ${limits.subscriptionsMax} markets`,
-    )
-  }
-  const next = new Map(leases).set(topic, { market, expiresAtMs: nowMs + limits.subscriptionTtlMs })
+function follow(session: Session, market: Market, nowMs: number, limits: SessionLimits): readonly Effect[] {
+  const known = session.has(market.topic)
+  if (!known) checkLimits(session, market, limits)
+  session.renew(market.topic, nowMs + limits.subscriptionTtlMs)
   const snapshot: Effect = { type: 'snapshot', market }
-  return [{ leases: next }, known ? [snapshot] : [{ type: 'subscribe', market }, snapshot]]
+  return known ? [snapshot] : [{ type: 'subscribe', market }, snapshot]
 }
 
-function end({ leases }: Session, topics: readonly string[]): Step {
-  const left = new Map(leases)
-  const effects = topics.flatMap((topic): Effect[] => {
-    const lease = left.get(topic)
-    return lease && left.delete(topic) ? [{ type: 'unsubscribe', market: lease.market }] : []
-  })
-  return [{ leases: left }, effects]
+function checkLimits(session: Session, market: Market, { subscriptionsMax, refusal }: SessionLimits): void {
+  const message =
+    session.size >= subscriptionsMax
+      ? `a connection may follow ${subscriptionsMax} markets`
+      : refusal(market.topic)
+  if (message !== undefined) throw new LimitError('too_many_subscriptions', message)
+}
+
+function end(session: Session, { topic }: Market): Effect[] {
+  return session.end(topic) ? [unsubscribe(topic)] : []
+}
+
+function unsubscribe(topic: string): Effect {
+  return { type: 'unsubscribe', topic }
 }

@@ -140,6 +140,59 @@ describe('what is not understood', () => {
     client.close()
   })
 
+  test('ids whose escaped subject NATS would not take: an error, and everybody goes on', async () => {
+    const service = await boot()
+    const [hostile, other] = [await connectQuote(service), await connectQuote(service)]
+    const event = newEvent()
+    other.send(follow(event, 'm'))
+    await settled(service, other)
+    for (const character of ['測', '\u{1F600}', '\uD800']) {
+      const id = character.repeat(256 / character.length)
+      hostile.send(follow(id, id))
+      expect(await hostile.nextJson()).toEqual({ type: 'error', error: expect.any(String) })
+    }
+    await settled(service, hostile)
+    expect([service.bus.connected, service.bus.reconnects]).toEqual([true, 0])
+    await publish(event, 'm', 2)
+    expect(pricesOf([await other.next()])).toEqual(['2'])
+    hostile.close()
+    other.close()
+  })
+
+  test('markets are bounded for a user over all connections, and for the instance', async () => {
+    const service = await boot({ QUOTE_MAX_SUBSCRIPTIONS_PER_USER: '3', QUOTE_MAX_FOLLOWED_SUBJECTS: '4' })
+    const connectAs = (user_id: string) => connectQuote(service, { claims: { user_id } })
+    const [one, two, other] = [await connectAs('a'), await connectAs('a'), await connectAs('b')]
+    const event = newEvent()
+    for (const id of ['1', '2']) one.send(follow(event, id))
+    await settled(service, one)
+    for (const id of ['3', '4']) two.send(follow(event, id))
+    expect(await two.nextJson()).toEqual({
+      type: 'error',
+      error: 'a user may have 3 subscriptions over all connections',
+    })
+    // What is followed already costs the instance no other subject.
+    for (const id of ['5', '6', '1']) other.send(follow(event, id))
+    expect(await other.nextJson()).toEqual({ type: 'error', error: 'the instance follows as much as it can' })
+    await settled(service, other)
+    const metrics = await (await fetch(`http://127.0.0.1:${service.adminPort}/metrics`)).text()
+    expect(metrics).toMatch(/carillon_subscriptions_refused_total\{limit="user",[^}]*\} 1/)
+    expect(metrics).toMatch(/carillon_subscriptions_refused_total\{limit="instance",[^}]*\} 1/)
+    expect(metrics).toMatch(/carillon_subscriptions\{[^}]*\} 5/)
+    // What is let go of makes room.
+    one.send(`{"commend":"unsubscribe-order-slip-quote#${event}@1"}`)
+    await settled(service, one)
+    two.send(follow(event, '1'))
+    await settled(service, two)
+    expect(two.frames).toHaveLength(1)
+    for (const client of [one, two, other]) client.close()
+    await eventually(async () =>
+      /carillon_subscriptions\{[^}]*\} 0/.test(
+        await (await fetch(`http://127.0.0.1:${service.adminPort}/metrics`)).text(),
+      ),
+    )
+  })
+
   test('bad payloads on NATS go to nobody', async () => {
     const service = await boot()
     const client = await connectQuote(service)

@@ -1,4 +1,4 @@
 export { type Counters, createCounters } from './counters.ts'
 export { Outbox, type OverflowPolicy } from './outbox.ts'
 export type { Sink } from './sink.ts'
-export { Topics, type TopicsOptions } from './topics.ts'
+export { type PublishOptions, Topics, type TopicsOptions } from './topics.ts'

@@ -15,6 +15,13 @@ export interface TopicsOptions {
   readonly onFlushed?: (publishedAtMs: readonly number[]) => void
 }
 
+export interface PublishOptions {
+  /** When the publisher sent it, in milliseconds since the epoch, for the measure of latency. */
+  readonly publishedAtMs?: number | undefined
+  /** Outboxes that have been given this message already. */
+  readonly except?: ReadonlySet<object> | undefined
+}
+
 interface Topic {
   readonly name: string
   readonly subscribers: Set<Outbox>
@@ -75,6 +82,11 @@ export class Topics {
     return this.#topics.size
   }
 
+  /** Whether the topic has a subscriber. */
+  hasSubscribers(name: string): boolean {
+    return this.#topics.has(name)
+  }
+
   has(name: string, outbox: Outbox): boolean {
     return this.#topics.get(name)?.subscribers.has(outbox) ?? false
   }
@@ -101,10 +113,14 @@ export class Topics {
     if (topic.subscribers.size === 0) this.#topics.delete(name)
   }
 
-  /** Sends a prepared frame to the topic's subscribers at the end of this tick. */
-  publish(name: string, frame: Uint8Array, publishedAtMs?: number): void {
+  /**
+   * Sends a prepared frame to the topic's subscribers: at the end of this tick; or at once where some of them, who
+   * have it already, are left out.
+   */
+  publish(name: string, frame: Uint8Array, { publishedAtMs, except }: PublishOptions = {}): void {
     const topic = this.#topics.get(name)
     if (topic === undefined) return
+    if (except !== undefined) return this.#publishExcept(topic, frame, except)
     if (topic.pending.length === 0) this.#dirty.push(topic)
     topic.pending.push({ frame, key: name, order: this.#order++ })
     if (publishedAtMs !== undefined) this.#publishedAtMs.push(publishedAtMs)
@@ -116,12 +132,9 @@ export class Topics {
     }
   }
 
-  /** Sends a prepared frame at once to all subscribers but some, who have it already. */
-  publishExcept(name: string, frame: Uint8Array, except: ReadonlySet<object>): void {
-    const topic = this.#topics.get(name)
-    if (topic === undefined) return
+  #publishExcept(topic: Topic, frame: Uint8Array, except: ReadonlySet<object>): void {
     this.flush()
-    const batch = new Batch([{ frame, key: name, order: this.#order++ }])
+    const batch = new Batch([{ frame, key: topic.name, order: this.#order++ }])
     for (const outbox of topic.subscribers) {
       if (except.has(outbox)) continue
       outbox.settle()
