@@ -112,6 +112,7 @@ describe('PROTOCOL.md', () => {
   test('states the limits as they are', () => {
     const defaults = readConfig({})
     const documented = rows('Limits').map(([, value]) => Number.parseInt(value as string, 10))
+    expect(defaults.limits.framesBurstPerUserMax).toBe(defaults.limits.framesPerSecondPerUserMax * 2)
     const { connectionsMax, connectionsPerAddressMax, connectionsPerUserMax, framesPerSecondMax } =
       defaults.limits
     expect(documented).toEqual([
@@ -120,10 +121,17 @@ describe('PROTOCOL.md', () => {
       connectionsPerAddressMax,
       connectionsPerUserMax,
       defaults.subscriptionsMax,
+      defaults.subscriptionsPerUserMax,
+      defaults.followedSubjectsMax,
       framesPerSecondMax,
+      defaults.limits.framesPerSecondPerUserMax,
       defaults.limits.outboxBytesMax,
       defaultLimits.frameBytesMax,
       defaultLimits.frameBytesHardMax,
+      defaultLimits.fragmentsMax,
+      defaultLimits.unfinishedMessageMs,
+      defaultLimits.unfinishedBytesPerUserMax,
+      defaultLimits.unfinishedBytesMax,
       defaultLimits.violationsMax,
       defaultLimits.unauthenticatedMs,
     ])

@@ -22,10 +22,13 @@ export const errorCodes = {
   unknown_event: '`event` is none of the four events.',
   invalid_auction_id: '`auctionId` is no non-negative integer.',
   invalid_data: '`data` is not as the command needs it.',
-  too_many_subscriptions: 'The connection follows as many auctions as it may.',
+  too_many_subscriptions: 'The connection, the user or the instance follows as much as it may.',
   frame_too_large: 'The frame is larger than it may be.',
   binary_frame: 'The frame is binary.',
   malformed_frame: 'The frame breaks the WebSocket protocol; the connection is closed.',
+  too_many_fragments: 'The message came in too many pieces; the connection is closed.',
+  unfinished_message:
+    'A message was not completed in time, or too many are unfinished; the connection is closed.',
   rate_limited: 'Frames come too fast; this one was not looked at.',
 } as const
 

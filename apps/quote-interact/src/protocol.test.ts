@@ -108,20 +108,28 @@ describe('PROTOCOL.md', () => {
   })
 
   test('states the limits as they are', () => {
-    const { limits, session, aliveIntervalMs } = readConfig({})
+    const { limits, session, aliveIntervalMs, subscriptionsPerUserMax, followedSubjectsMax } = readConfig({})
+    expect(limits.framesBurstPerUserMax).toBe(limits.framesBurstMax)
     expect(rows('Limits').map(([, value]) => Number.parseInt(value as string, 10))).toEqual([
       session.subscriptionTtlMs / 1_000,
       aliveIntervalMs,
       0,
       session.subscriptionsMax,
+      subscriptionsPerUserMax,
+      followedSubjectsMax,
       limits.connectionsMax,
       limits.connectionsPerAddressMax,
       limits.connectionsPerUserMax,
       limits.framesPerSecondMax,
       limits.framesBurstMax,
+      limits.framesPerSecondPerUserMax,
       limits.outboxBytesMax,
       limits.frameBytesMax,
       limits.frameBytesHardMax,
+      limits.fragmentsMax,
+      limits.unfinishedMessageMs,
+      limits.unfinishedBytesPerUserMax,
+      limits.unfinishedBytesMax,
       limits.violationsMax,
     ])
   })
