@@ -2,10 +2,12 @@ import type { ServiceInfo } from '../service-info.ts'
 import { auction } from './auction.ts'
 import { campus } from './campus.ts'
 import { discovery } from './discovery.ts'
+import { im } from './im.ts'
+import { imMessages } from './im-messages.ts'
 import { quote } from './quote.ts'
 
 /** Every service, in the order in which `npm start` shows them. */
-export const services: readonly ServiceInfo[] = [discovery, auction, quote, campus]
+export const services: readonly ServiceInfo[] = [discovery, auction, quote, im, imMessages, campus]
 
 /** A service by its name or its alias. */
 export function findService(text: string): ServiceInfo | undefined {
