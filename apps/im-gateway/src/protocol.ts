@@ -32,31 +32,54 @@ export type Request = RequestIdentity & { readonly data: Uint8Array } & (
     | { readonly type: 'custom'; readonly method: string }
   )
 
-/** Why a request is refused by the gateway itself: the response's code, and the reason in CommonResp. */
+interface Refusal {
+  readonly code: Code
+  /** In CommonResp, for the user. */
+  readonly reason: string
+  /** A mistake of the client's: too many of them close the connection. */
+  readonly counts: boolean
+}
+
+/** Why a request is refused by the gateway itself. */
 export const refusals = {
-  malformed_body: { code: Code.RequestError, reason: 'the frame is no RequestBody' },
-  missing_req_id: { code: Code.RequestError, reason: 'reqId is empty' },
-  invalid_req_id: { code: Code.RequestError, reason: 'reqId is too long or not UTF-8' },
-  unknown_event: { code: Code.RequestError, reason: 'event is none of the six' },
-  malformed_custom_request: { code: Code.RequestError, reason: 'data is no CustomRequestBody' },
-  invalid_method: { code: Code.RequestError, reason: 'method is no path that a request can be sent to' },
-  unknown_method: { code: Code.RequestError, reason: 'nobody serves this method' },
-  frame_too_large: { code: Code.RequestError, reason: 'the frame is larger than it may be' },
-  malformed_frame: { code: Code.RequestError, reason: 'the frame breaks the WebSocket protocol' },
-  rate_limited: { code: Code.RetryError, reason: 'frames come too fast; this one was not looked at' },
-  too_many_requests: { code: Code.RetryError, reason: 'too many requests are under way' },
-  unavailable: { code: Code.RetryError, reason: 'the service did not answer in time' },
-  failed: { code: Code.InternalError, reason: 'the request could not be handled' },
-  unknown_code: { code: Code.UnknownError, reason: 'the service answered with an unknown code' },
-} as const satisfies Readonly<Record<string, { readonly code: Code; readonly reason: string }>>
+  malformed_body: { code: Code.RequestError, reason: 'the frame is no RequestBody', counts: true },
+  missing_req_id: { code: Code.RequestError, reason: 'reqId is empty', counts: true },
+  invalid_req_id: { code: Code.RequestError, reason: 'reqId is too long or not UTF-8', counts: true },
+  unknown_event: { code: Code.RequestError, reason: 'event is none of the six', counts: true },
+  malformed_custom_request: { code: Code.RequestError, reason: 'data is no CustomRequestBody', counts: true },
+  invalid_method: {
+    code: Code.RequestError,
+    reason: 'method is no path that a request can be sent to',
+    counts: true,
+  },
+  unknown_method: { code: Code.RequestError, reason: 'nobody serves this method', counts: false },
+  frame_too_large: { code: Code.RequestError, reason: 'the frame is larger than it may be', counts: true },
+  malformed_frame: {
+    code: Code.RequestError,
+    reason: 'the frame breaks the WebSocket protocol',
+    counts: true,
+  },
+  rate_limited: {
+    code: Code.RetryError,
+    reason: 'frames come too fast; this one was not looked at',
+    counts: true,
+  },
+  too_many_requests: { code: Code.RetryError, reason: 'too many requests are under way', counts: false },
+  unavailable: { code: Code.RetryError, reason: 'the service did not answer in time', counts: false },
+  failed: { code: Code.InternalError, reason: 'the request could not be handled', counts: false },
+  unknown_code: {
+    code: Code.UnknownError,
+    reason: 'the service answered with an unknown code',
+    counts: false,
+  },
+} as const satisfies Readonly<Record<string, Refusal>>
 
 /** What CommonResp says where a service answers with a code and nothing else. */
 export const NO_REASON = 'the service gave no reason'
 
 export type RefusalName = keyof typeof refusals
 
-/** Refusals that are no mistake of the client's: they do not count towards closing the connection. */
-const innocent: ReadonlySet<RefusalName> = new Set(['too_many_requests'])
+const NO_REQ_ID = new Uint8Array()
 
 /** A frame that is refused before anybody is asked. */
 export class RequestRefused extends ProtocolError<RefusalName> {
@@ -64,11 +87,12 @@ export class RequestRefused extends ProtocolError<RefusalName> {
 
   constructor(code: RefusalName, to: RequestIdentity) {
     super(code, refusals[code].reason)
-    this.to = to
+    // A response whose reqId is not UTF-8 could not be decoded.
+    this.to = isUtf8(to.reqId) ? to : { event: to.event, reqId: NO_REQ_ID }
   }
 
   override get violation(): boolean {
-    return !innocent.has(this.code)
+    return refusals[this.code].counts
   }
 }
 
@@ -120,18 +144,18 @@ function isUtf8(bytes: Uint8Array): boolean {
 /** The first frame of every connection that is let in: text. */
 export const CONNECTED = textFrame('connected')
 
-const NOBODY: RequestIdentity = { event: 0, reqId: new Uint8Array() }
+const NOBODY: RequestIdentity = { event: 0, reqId: NO_REQ_ID }
 
 /** A refusal as the response to its request; to none where the request could not be made out. */
 export function errorFrame(error: ProtocolError): Buffer {
   const to = error instanceof RequestRefused ? error.to : NOBODY
-  return refusalFrame(to, isRefusal(error.code) ? error.code : 'failed', error.message)
+  return refusalFrame(to, isRefusal(error.code) ? error.code : 'failed')
 }
 
 /** A refusal as a response: `data` is a message whose field 1 is CommonResp. */
-export function refusalFrame({ event, reqId }: RequestIdentity, name: RefusalName, reason?: string): Buffer {
-  const { code, reason: usual } = refusals[name]
-  return responseFrame({ event, reqId, code, data: encodeError(code, reason ?? usual) })
+export function refusalFrame({ event, reqId }: RequestIdentity, name: RefusalName): Buffer {
+  const { code, reason } = refusals[name]
+  return responseFrame({ event, reqId, code, data: encodeError(code, reason) })
 }
 
 /** A service's answer as a response; with a code but no data, the reason is filled in. */
