@@ -63,7 +63,6 @@ export class Memberships {
       // Who is not on the list may have been added since: the change has said so, or is about to.
       if (listed.has(convId) || changed?.has(convId)) continue
       effects.push(...this.#set(convId, { version, member: false }, 0n))
-      this.#known.delete(convId)
     }
     for (const { convId, version, maxSeq } of memberships) {
       const known = this.#known.get(convId)
