@@ -38,8 +38,7 @@ export function create(config: CampusConfig, overrides: Overrides = {}) {
   const rooms = new RoomInterest(bus, ({ params: { room, event }, bytes, publishedAtMs, header }) => {
     const frame = socketIoEvent(event, bytes)
     const sender = senderHere(room, header(SENDER_HEADER))
-    if (sender) topics.publishExcept(room, frame, new Set([sender.outbox]))
-    else topics.publish(room, frame, publishedAtMs)
+    topics.publish(room, frame, { publishedAtMs, ...(sender && { except: new Set([sender.outbox]) }) })
   })
 
   // NATS → the one live connection of a device → its answer → NATS.

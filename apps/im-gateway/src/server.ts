@@ -48,7 +48,7 @@ export function create(config: ImConfig, overrides: Overrides = {}) {
   const push = (topic: string, bytes: Uint8Array, publishedAtMs: number | undefined) => {
     const body = readPush(bytes)
     if (body === undefined) rejected.inc()
-    else topics.publish(topic, binaryFrame(bytes), publishedAtMs)
+    else topics.publish(topic, binaryFrame(bytes), { publishedAtMs })
   }
   const conversations = new Conversations(bus, ({ topic, bytes, publishedAtMs }) =>
     push(topic, bytes, publishedAtMs),

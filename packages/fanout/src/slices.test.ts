@@ -143,9 +143,9 @@ describe('a flush for many subscribers', () => {
     const { topics, subscribers, turn, delivered } = setUp()
     subscribers(5, 'a')
     subscribers(1, 'b')
-    topics.publish('a', frame('1'), 1)
+    topics.publish('a', frame('1'), { publishedAtMs: 1 })
     turn()
-    topics.publish('b', frame('2'), 2)
+    topics.publish('b', frame('2'), { publishedAtMs: 2 })
     turn()
     expect(delivered).toEqual([2])
     turn()
@@ -228,7 +228,7 @@ describe('between two slices', () => {
 
   test('nor does a message that leaves out those who have it', () => {
     const { topics, last, turns } = underWay()
-    topics.publishExcept('a', frame('2'), new Set())
+    topics.publish('a', frame('2'), { except: new Set() })
     turns()
     expect(last.writes.join('')).toBe('12')
   })
