@@ -57,6 +57,11 @@ export class Bus {
     return this.#connection.reconnects
   }
 
+  /** Whether the server is one of several: what it has confirmed is known to the others a moment later. */
+  get clustered(): boolean {
+    return this.#connection.clustered
+  }
+
   /** Streams and buckets that are kept, with what is wrong with them, if something is. */
   get storage(): readonly StorageState[] {
     return [...this.#streams.values(), ...this.#buckets.values()]

@@ -77,6 +77,11 @@ export class Connection {
     return this.#nats?.isClosed() ? undefined : this.#nats
   }
 
+  /** Whether the server is one of several: what it has confirmed is known to the others a moment later. */
+  get clustered(): boolean {
+    return this.nats?.info?.cluster !== undefined
+  }
+
   get replicas(): number {
     return this.#options.replicas ?? 1
   }

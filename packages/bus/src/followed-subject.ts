@@ -23,8 +23,6 @@ export class FollowedSubject<C extends AnyChannel> {
   readonly channel: C
   readonly subscription: Subscription
   holders = 0
-  /** Monotonic. */
-  lingersUntilMs = 0
   last: Last | undefined
   /** Counts deliveries: whoever waits for the stored message sees by it that a live one came first. */
   version = 0
@@ -33,6 +31,13 @@ export class FollowedSubject<C extends AnyChannel> {
    * stored behind it may not have been delivered.
    */
   unchecked: Checkpoint | undefined
+  /**
+   * Monotonic. Until then servers of a cluster may not all know of the subscription, so that what they are given is
+   * stored but not delivered: the stream is looked at again after it.
+   */
+  settlesAtMs = 0
+  /** Of the first holder, until the subscription can be relied upon. */
+  establishing: Promise<void> | undefined
   /** Those who wait for the stream to be read. */
   #lookup: Lookup | undefined
 

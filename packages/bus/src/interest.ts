@@ -10,10 +10,12 @@ import {
   type Last,
   sameBytes,
 } from './followed-subject.ts'
+import { Lingering } from './lingering.ts'
+import type { Checkpoint } from './storage.ts'
 import type { StoredMessage, Stream } from './stream.ts'
 
 export interface InterestOptions<C extends AnyChannel> {
-  readonly bus: Pick<Bus, 'subscribe' | 'stream' | 'onChange' | 'log' | 'reject'>
+  readonly bus: Pick<Bus, 'subscribe' | 'stream' | 'onChange' | 'clustered' | 'log' | 'reject'>
   /** Every message of a followed subject, once; `except` are the holders who have been given it already. */
   readonly deliver: (channel: C, event: InterestEvent, except?: ReadonlySet<object>) => void
   /** How long a subscription outlives its last holder: people leave and come back. */
@@ -37,25 +39,28 @@ const WARN_INTERVAL_MS = 5_000
 export class Interest<C extends AnyChannel> {
   readonly #bus: InterestOptions<C>['bus']
   readonly #deliver: InterestOptions<C>['deliver']
-  readonly #lingerMs: number
   readonly #followed = new Map<string, FollowedSubject<C>>()
-  readonly #lingering = new Set<FollowedSubject<C>>()
+  readonly #lingering: Lingering<FollowedSubject<C>>
   readonly #streams = new Map<StreamDefinition, Stream>()
+  readonly #marks = new Map<StreamDefinition, Promise<Checkpoint>>()
   readonly #checks: CheckQueue<FollowedSubject<C>>
   readonly #stopped = abortController()
-  #sweep: NodeJS.Timeout | undefined
   #warnedAtMs = Number.NEGATIVE_INFINITY
 
   constructor(options: InterestOptions<C>) {
     this.#bus = options.bus
     this.#deliver = options.deliver
-    this.#lingerMs = options.lingerMs ?? 5_000
+    this.#lingering = new Lingering(options.lingerMs ?? 5_000, (followed) => this.#end(followed))
     this.#checks = new CheckQueue(
       (followed) => this.#check(followed),
       ({ subject }, error) => this.#warn(subject, error),
     )
     const forget = options.bus.onChange((connected) => {
-      if (connected) return this.#checks.resume()
+      if (connected) {
+        this.#checks.resume()
+        if (options.bus.clustered) this.#settle([...this.#followed.values()])
+        return
+      }
       this.#checks.suspend()
       for (const followed of this.#followed.values()) this.#distrust(followed)
     })
@@ -80,12 +85,15 @@ export class Interest<C extends AnyChannel> {
         this.#live(subject, event),
       )
       followed = new FollowedSubject(channel, subject, subscription)
-      if (channel.stream !== undefined) this.#streamOf(channel.stream)
+      if (channel.stream !== undefined) {
+        this.#streamOf(channel.stream)
+        if (this.#bus.clustered) followed.establishing = this.#establish(followed, channel.stream)
+      }
       this.#followed.set(subject, followed)
     }
     followed.holders += 1
     this.#lingering.delete(followed)
-    return followed.subscription.confirmed
+    return followed.establishing ?? followed.subscription.confirmed
   }
 
   /** Lets go of a subject; some time after the last holder's release the subscription ends. */
@@ -94,9 +102,7 @@ export class Interest<C extends AnyChannel> {
     if (followed === undefined) return
     followed.holders -= 1
     if (followed.holders > 0) return
-    followed.lingersUntilMs = performance.now() + this.#lingerMs
     this.#lingering.add(followed)
-    this.#scheduleSweep()
   }
 
   /**
@@ -123,14 +129,16 @@ export class Interest<C extends AnyChannel> {
 
   stop(): void {
     this.#stopped.abort()
-    clearTimeout(this.#sweep)
+    this.#lingering.stop()
     this.#checks.stop()
-    for (const followed of this.#followed.values()) {
-      followed.subscription.unsubscribe()
-      followed.settle()
-    }
-    this.#followed.clear()
-    this.#lingering.clear()
+    for (const followed of this.#followed.values()) this.#end(followed)
+  }
+
+  #end(followed: FollowedSubject<C>): void {
+    this.#followed.delete(followed.subject)
+    this.#checks.delete(followed)
+    followed.subscription.unsubscribe()
+    followed.settle()
   }
 
   #live(subject: string, event: InterestEvent): void {
@@ -146,6 +154,39 @@ export class Interest<C extends AnyChannel> {
     followed.version += 1
     followed.settle()
     this.#deliver(followed.channel, event, givenTo)
+  }
+
+  /**
+   * In a cluster one server has confirmed the subscription, and the others learn of it a moment later. What they
+   * are given before they do is found in the stream, behind the point it had reached when the holder was answered.
+   */
+  async #establish(followed: FollowedSubject<C>, stream: StreamDefinition): Promise<void> {
+    const mark = this.#marks.get(stream) ?? this.#markTogether(stream)
+    await followed.subscription.confirmed
+    followed.unchecked ??= await mark
+    followed.establishing = undefined
+    this.#settle([followed])
+  }
+
+  /** One look at a stream for all subjects that are subscribed to in a tick. */
+  #markTogether(definition: StreamDefinition): Promise<Checkpoint> {
+    const mark = new Promise<void>((resolve) => setImmediate(resolve)).then(() => {
+      this.#marks.delete(definition)
+      return this.#streamOf(definition).mark()
+    })
+    this.#marks.set(definition, mark)
+    return mark
+  }
+
+  /** Looks at the stream again when all servers of a cluster know of the subscriptions. */
+  #settle(subjects: readonly FollowedSubject<C>[]): void {
+    const settlesAtMs = performance.now() + SETTLE_MS
+    for (const followed of subjects) if (followed.unchecked) followed.settlesAtMs = settlesAtMs
+    void delay(SETTLE_MS + 1, this.#stopped.signal).then(() => {
+      for (const followed of subjects) {
+        if (followed.unchecked !== undefined && this.#follows(followed)) this.#checks.add(followed)
+      }
+    })
   }
 
   /** What is remembered of a subject has to be compared with the stream before it is handed out again. */
@@ -175,7 +216,7 @@ export class Interest<C extends AnyChannel> {
     const missing = stored !== undefined && followed.mayBeMissing(stored, stream.checkpoint.epoch)
     const known = followed.last
     const rechecked = followed.unchecked !== undefined
-    followed.unchecked = undefined
+    if (performance.now() >= followed.settlesAtMs) followed.unchecked = undefined
     if (stored !== undefined && !(known && sameBytes(known.bytes, stored.bytes))) {
       if (missing) this.#late(followed, stored)
       else if (known === undefined) this.#remember(followed, { bytes: stored.bytes, givenTo: new Set() })
@@ -254,23 +295,5 @@ export class Interest<C extends AnyChannel> {
     if (now - this.#warnedAtMs < WARN_INTERVAL_MS) return
     this.#warnedAtMs = now
     this.#bus.log.warn({ about, reason: reasonOf(error) }, 'a stream cannot be read')
-  }
-
-  #scheduleSweep(): void {
-    if (this.#sweep !== undefined) return
-    this.#sweep = setTimeout(() => {
-      this.#sweep = undefined
-      const now = performance.now()
-      for (const followed of this.#lingering) {
-        if (followed.lingersUntilMs > now) continue
-        this.#lingering.delete(followed)
-        this.#followed.delete(followed.subject)
-        this.#checks.delete(followed)
-        followed.subscription.unsubscribe()
-        followed.settle()
-      }
-      if (this.#lingering.size > 0) this.#scheduleSweep()
-    }, this.#lingerMs)
-    this.#sweep.unref()
   }
 }

@@ -25,6 +25,7 @@ const RETRY_MS = 1_000
 /** A stream without a leader is back within some seconds: one failed check is no outage. */
 const FAILURES_MAX = 2
 const API_TIMEOUT_MS = 3_000
+const MARK_TIMEOUT_MS = 1_000
 
 /**
  * One stream of JetStream, a bucket's included: made, or brought up to its definition, at first use and after each
@@ -69,6 +70,16 @@ export class Storage {
 
   get kept(): boolean {
     return this.#kept
+  }
+
+  /** How far it has come by now. Where it does not say so within a second: how far it was known to be. */
+  async mark(): Promise<Checkpoint> {
+    const known = this.checkpoint
+    const asked = this.use(({ streams }) => streams.info(this.name)).then(
+      ({ state }) => ({ epoch: this.#epoch, sequence: state.last_seq }),
+      () => known,
+    )
+    return Promise.race([asked, delay(MARK_TIMEOUT_MS).then(() => known)])
   }
 
   /** Whether this process is not ready while it is not available. */

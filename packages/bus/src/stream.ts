@@ -58,6 +58,11 @@ export class Stream {
     return this.#storage.checkpoint
   }
 
+  /** How far the stream has come by now. Where it does not say so within a second: how far it was known to be. */
+  mark(): Promise<Checkpoint> {
+    return this.#storage.mark()
+  }
+
   /** Makes the stream, or updates it where it differs from its definition. Idempotent. */
   async ensure(): Promise<void> {
     await this.#storage.manager()

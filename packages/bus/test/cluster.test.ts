@@ -142,6 +142,39 @@ test.each(['killed', 'frozen'] as const)(
   180_000,
 )
 
+test('what another server is given on receipt of the confirmation is delivered, late if need be', async () => {
+  const [follower, publisher] = [await connect(cluster.urlOf(0)), await connect(cluster.urlOf(1))]
+  await eventually(
+    () =>
+      follower
+        .stream(auctionStream)
+        .ensure()
+        .then(() => true),
+    SLOW_MS,
+  )
+  const delivered: string[] = []
+  const interest = new Interest<Channel>({
+    bus: follower,
+    deliver: (_channel, { params }) => delivered.push((params as { auctionId: string }).auctionId),
+  })
+  await publisher.publishStored(auction.delay_close_time, { auctionId: '0' }, { auctionId: 0, closeTime: 1 })
+  const ids = Array.from({ length: 500 }, (_, id) => id)
+  await Promise.all(
+    ids.map(async (id) => {
+      await new Promise((resolve) => setTimeout(resolve, id))
+      await interest.hold(auction.delay_close_time, { auctionId: String(id) })
+      if (id === 0) return
+      publisher.publish(auction.delay_close_time, { auctionId: String(id) }, { auctionId: id, closeTime: 1 })
+    }),
+  )
+  await eventually(() => delivered.length === 499, SLOW_MS)
+  // What had been published before, and was not asked for, is not delivered.
+  const first = auction.delay_close_time.subject({ auctionId: '0' })
+  await eventually(async () => (await interest.lastBeforeLive(first, {})) !== undefined)
+  expect(delivered.map(Number).sort((a, b) => a - b)).toEqual(ids.slice(1))
+  interest.stop()
+}, 180_000)
+
 test('compare-and-set counts right while the leader of the bucket is killed', async () => {
   const workers = await Promise.all([0, 1, 2].map((node) => connect(`${cluster.urlOf(node)},${cluster.url}`)))
   const [first] = workers as [Bus]

@@ -84,6 +84,7 @@ test('the live twin of a message just read goes to those who were not given it',
   const slow = new Interest<typeof auction.delay_close_time>({
     bus: {
       log: bus.log,
+      clustered: false,
       reject: (subject, reason) => bus.reject(subject, reason),
       stream: (definition) => bus.stream(definition),
       onChange: (listener) => bus.onChange(listener),
