@@ -182,6 +182,22 @@ describe('two instances', () => {
   })
 })
 
+test('what is published on receipt of success arrives, for 300 first followers', async () => {
+  const service = await boot()
+  await eventually(() => service.bus.connected)
+  const clients = await Promise.all(
+    Array.from({ length: 300 }, async (_, i) => {
+      const client = await connectAuction(service, i)
+      client.send({ key: 'auction_subscribe', data: { event: 'bid', auctionId: i } })
+      expect(await client.next()).toBe('success')
+      await publishRaw(nats.port, `auction.${i}.bid`, bid(i))
+      return client
+    }),
+  )
+  await eventually(() => clients.every((client) => client.frames.length === 2))
+  for (const client of clients) client.close()
+})
+
 describe('NATS away', () => {
   test('absent at the start: alive, not ready, then ready', async () => {
     await nats.halt()

@@ -352,7 +352,32 @@ async function topicsOf(service: QuoteInteract): Promise<readonly string[]> {
   return [...service.listener.connections].flatMap((connection) => connection.report().subscriptions)
 }
 
-test('two instances, and a NATS restart under load that loses the stored quotes', async () => {
+test('ids that would be more than NATS takes of one line get an error, and harm nobody', async () => {
+  const service = await boot()
+  const [hostile, other] = [await connectQuote(service), await connectQuote(service)]
+  const event = newEvent()
+  other.send(follow(event, 'm'))
+  const wide = '測'.repeat(256)
+  for (const kind of ['chloe', 'fancy']) {
+    hostile.send({ commend: `order-slip-quote@${kind}-market#${wide}@${wide}` })
+    expect(await hostile.nextJson()).toMatchObject({
+      type: 'error',
+      error: expect.stringContaining('too long'),
+    })
+  }
+  // The longest that are taken are taken by NATS too, JetStream's prefix included.
+  const most = 'x'.repeat(256)
+  hostile.send(follow(most, '測'.repeat(190)))
+  await publish(most, encodeURIComponent('測'.repeat(190)), 1)
+  await settled(service, hostile)
+  await publish(event, 'm', 7)
+  await eventually(() => pricesOf(other.frames).length === 1)
+  expect(service.bus.reconnects).toBe(0)
+  hostile.close()
+  other.close()
+})
+
+test('two instances, and a NATS restart under load: no last word is lost', async () => {
   const [one, two] = [await boot(), await boot()]
   const clients = [await connectQuote(one), await connectQuote(two)]
   const event = newEvent()
@@ -360,6 +385,9 @@ test('two instances, and a NATS restart under load that loses the stored quotes'
     client.send(follow(event, 'm'))
     await settled([one, two][i] as QuoteInteract, client)
   }
+  // The last word on a market that nobody publishes any more.
+  await publish(event, 'suspended', '0')
+  await eventually(() => one.bus.stream(quoteStream).last(`quote.chloe.${event}.suspended`))
   let price = 0
   let pouring = true
   const pour = (async () => {
@@ -382,9 +410,11 @@ test('two instances, and a NATS restart under load that loses the stored quotes'
     expect(new Set(prices).size).toBe(prices.length)
     expect(client.closed).toBeUndefined()
   }
-  // The stream was made anew: who comes now gets the last quote again.
+  // Who comes now gets the last quotes, of the market that nobody has published since the restart too.
   const late = await connectQuote(two)
   late.send(follow(event, 'm'))
   expect(pricesOf([await late.next()])).toEqual([String(price)])
+  late.send(follow(event, 'suspended'))
+  expect(pricesOf([await late.next()])).toEqual(['0'])
   for (const client of [...clients, late]) client.close()
 })

@@ -7,7 +7,7 @@ export type QuoteInteract = ReturnType<typeof create>
 
 /** Boots the real service on free ports. */
 export async function bootQuote(
-  nats: NatsServer,
+  nats: Pick<NatsServer, 'url'>,
   environment: Record<string, string> = {},
   overrides: Overrides = {},
 ): Promise<QuoteInteract> {
