@@ -1,8 +1,6 @@
-import { mintSid, signFrame } from '@carillon/voice-room-ws'
+import { DEVELOPMENT_SECRET, mintSid, signFrame } from '@carillon/auth'
 import { WebSocket } from 'ws'
 
-/** The development secret, which the service takes where none is configured. */
-const SID_SECRET = 'carillon-development-secret-not-for-production'
 const PING_MS = 15_000
 const RECONNECT_MIN_MS = 200
 const RECONNECT_MAX_MS = 1_000
@@ -15,7 +13,7 @@ const reportOf: Readonly<Record<string, string>> = {
 }
 
 export function voicePath(userId: string): string {
-  return `/?sid=${encodeURIComponent(mintSid(SID_SECRET, userId, Math.floor(Date.now() / 1_000) + 86_400))}`
+  return `/?sid=${encodeURIComponent(mintSid(DEVELOPMENT_SECRET, userId, Math.floor(Date.now() / 1_000) + 86_400))}`
 }
 
 /** A client app: it pings, reports every notice, and comes back when it is cut off, unless it is dead itself. */

@@ -1,12 +1,9 @@
+import { DEVELOPMENT_SECRET, type SignMethod, type SignOptions } from '@carillon/auth'
 import * as gateway from '@carillon/gateway'
 import * as service from '@carillon/service'
 import { Type } from 'typebox'
-import type { SignMethod, SignOptions } from './sign.ts'
 
 const { env } = service
-
-/** For a developer's machine; refused in production. */
-export const DEVELOPMENT_SID_SECRET = 'carillon-development-secret-not-for-production'
 
 const variables = Type.Object({
   ...service.commonVariables,
@@ -35,7 +32,7 @@ function problems({ NODE_ENV, ...environment }: service.Environment): readonly s
   if (NODE_ENV !== 'production') return found
   if (VOICE_SID_VERIFIER !== 'nats' && !VOICE_SID_SECRET)
     found.push('VOICE_SID_SECRET is required in production')
-  if (VOICE_SID_SECRET === DEVELOPMENT_SID_SECRET) found.push('VOICE_SID_SECRET is the development secret')
+  if (VOICE_SID_SECRET === DEVELOPMENT_SECRET) found.push('VOICE_SID_SECRET is the development secret')
   else if (VOICE_SID_SECRET && VOICE_SID_SECRET.length < 16)
     found.push('VOICE_SID_SECRET is shorter than 16 characters')
   return found
@@ -67,7 +64,7 @@ export function readConfig(environment: service.Environment): VoiceConfig {
   return {
     ...gateway.gatewayConfig('VOICE', values),
     sidSecret:
-      values.VOICE_SID_VERIFIER === 'nats' ? undefined : values.VOICE_SID_SECRET || DEVELOPMENT_SID_SECRET,
+      values.VOICE_SID_VERIFIER === 'nats' ? undefined : values.VOICE_SID_SECRET || DEVELOPMENT_SECRET,
     sign: { method: values.VOICE_SIGN, secret: values.VOICE_SIGN_SECRET ?? '' },
     skewMs: values.VOICE_TIMESTAMP_SKEW_S * 1_000,
     pingIntervalS: values.VOICE_PING_INTERVAL_S,

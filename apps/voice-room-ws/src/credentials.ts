@@ -1,6 +1,6 @@
+import { SID_LENGTH_MAX, type SidResult, verifySid } from '@carillon/auth'
 import { type Bus, BusUnavailable, NoResponders } from '@carillon/bus'
 import { idProblem, voice } from '@carillon/events'
-import { SID_LENGTH_MAX, type SidResult, verifySid } from './sid.ts'
 
 export type VerifySid = (sid: string | undefined) => Promise<SidResult>
 

@@ -1,6 +1,6 @@
+import { type Fields, parseFields } from '@carillon/auth'
 import { gatewayCloseCodes, ProtocolError, textFrame } from '@carillon/codec'
 import { idProblem } from '@carillon/events'
-import { type Fields, parseFields } from './canonical.ts'
 import { isReport, type ReportAction } from './notice.ts'
 
 /** The wire of voice-room-ws, as PROTOCOL.md tells it. */

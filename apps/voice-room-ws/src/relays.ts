@@ -19,8 +19,10 @@ export interface AttemptRef {
 export interface Notice {
   readonly action: VoiceAction
   readonly channelName: string
-  /** Whom it is about: such a member does not get it, and a report must name them. */
+  /** Whom it is about: such a member does not get it. */
   readonly about: string | undefined
+  /** Whom a report must name; undefined where the notice itself names nobody. */
+  readonly reportNames: string | undefined
   /** The client's frame as JSON text. */
   readonly text: string
   /** Whether somebody has to report it. */
@@ -189,7 +191,7 @@ export class Relays {
     })
     wheel.set(deadline, limits.timeoutMs)
     const { lease, connection } = session as NonNullable<UserRecord['session']>
-    const { action, about = '', text: frame } = notice
+    const { action, reportNames: about = '', text: frame } = notice
     try {
       deliver(lease, { attempt: id, from: inbox(), user_id: userId, connection, action, about, frame })
     } catch {

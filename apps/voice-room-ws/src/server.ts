@@ -43,8 +43,6 @@ import { channelsOf, isHeldBy, newUser } from './user.ts'
 import { Work } from './work.ts'
 
 export { readConfig, type VoiceConfig } from './config.ts'
-export { mintSid } from './sid.ts'
-export { signFrame } from './sign.ts'
 
 const QUEUE_GROUP = 'voice-room-ws'
 const SWEEPS_PER_LEASE = 10

@@ -1,7 +1,7 @@
+import { signFrame } from '@carillon/auth'
 import { expect, test } from '@jest/globals'
 import { parseCommand, type SignedCommand } from './protocol.ts'
 import { type Circumstances, openSession, type Session, step } from './session.ts'
-import { signFrame } from './sign.ts'
 
 const sign = { method: 'md5', secret: '' } as const
 const rules = { sign, skewMs: 0 }

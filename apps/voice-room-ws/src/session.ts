@@ -1,7 +1,7 @@
+import { isSigned, type SignOptions } from '@carillon/auth'
 import { ProtocolError } from '@carillon/codec'
 import type { ReportAction } from './notice.ts'
 import { type ErrorCode, refusal, type SignedCommand } from './protocol.ts'
-import { isSigned, type SignOptions } from './sign.ts'
 
 /** One connection's state, from its online_token on. Immutable: a step makes the next one. */
 export interface Session {

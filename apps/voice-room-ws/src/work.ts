@@ -201,6 +201,7 @@ export class Work {
       action,
       channelName: record.room?.channel_name ?? '',
       about: undefined,
+      reportNames: undefined,
       text: noticeText(action, body),
       confirmable: isConfirmable(action),
       pick: (accepts) => pickUser(this.#options.directory, userId, accepts),
@@ -216,13 +217,15 @@ export class Work {
     sitter: string | undefined,
   ): Promise<RelayResult | undefined> {
     const { bus, clock, directory, relays, isOurs } = this.#options
-    const about = subjectOf(action, body) ?? sitter
+    const named = subjectOf(action, body)
+    const about = named ?? sitter
     // The other party of a call, and nobody else, can be told that it is over.
     const receiver = action === 'hang_up' ? String((body as VoiceNotices['hang_up']).receiver_id) : undefined
     const result = await relays.relay({
       action,
       channelName,
       about,
+      reportNames: named,
       text: noticeText(action, body),
       confirmable: isConfirmable(action),
       pick: (accepts) =>

@@ -1,13 +1,12 @@
+import { DEVELOPMENT_SECRET, mintSid, signFrame } from '@carillon/auth'
 import type { Overrides } from '@carillon/service'
 import { eventually, type NatsServer, testEnvironment, WebSocketClient } from '@carillon/testkit'
-import { DEVELOPMENT_SID_SECRET } from '../src/config.ts'
-import { create, mintSid, readConfig } from '../src/server.ts'
-import { signFrame } from '../src/sign.ts'
+import { create, readConfig } from '../src/server.ts'
 
 export type VoiceRoomWs = ReturnType<typeof create>
 
 export function sidOf(userId: string, ttlS = 3_600): string {
-  return mintSid(DEVELOPMENT_SID_SECRET, userId, Math.floor(Date.now() / 1_000) + ttlS)
+  return mintSid(DEVELOPMENT_SECRET, userId, Math.floor(Date.now() / 1_000) + ttlS)
 }
 
 /** Boots the real service on free ports. */

@@ -17,3 +17,6 @@ export {
   type VerifiedToken,
   type VerifyToken,
 } from './token.ts'
+export { type Fields, parseFields } from './voice/canonical.ts'
+export { mintSid, SID_LENGTH_MAX, type SidFailure, type SidResult, verifySid } from './voice/sid.ts'
+export { isSigned, type SignMethod, type SignOptions, signFrame } from './voice/sign.ts'

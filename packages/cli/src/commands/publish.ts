@@ -100,7 +100,8 @@ async function send(
   { headers }: Delivery,
 ): Promise<string> {
   const subject = channel.subject(params as never)
-  if (channel.stream === undefined) {
+  // A stream that acknowledges nothing cannot be waited for.
+  if (channel.stream === undefined || channel.stream.acknowledges === false) {
     bus.publish(channel, params as never, payload, { headers })
     await bus.roundTrip()
     return `published to ${subject}`

@@ -5,9 +5,10 @@ import { discovery } from './discovery.ts'
 import { im } from './im.ts'
 import { imMessages } from './im-messages.ts'
 import { quote } from './quote.ts'
+import { voice } from './voice.ts'
 
 /** Every service, in the order in which `npm start` shows them. */
-export const services: readonly ServiceInfo[] = [discovery, auction, quote, im, imMessages, campus]
+export const services: readonly ServiceInfo[] = [discovery, auction, voice, quote, im, imMessages, campus]
 
 /** A service by its name or its alias. */
 export function findService(text: string): ServiceInfo | undefined {
