@@ -34,8 +34,9 @@ export class VoiceFleet {
   readonly asked: Asked[] = []
   readonly #nats: NatsCluster
   readonly #options: VoiceFleetOptions
-  /** What must have happened: evictions by user. */
+  /** What must have happened: evictions by user, and how often a room with somebody left in it was told. */
   readonly #evictions = new Map<string, number>()
+  readonly #exits = new Map<string, number>()
   readonly #run = randomUUID().slice(0, 8)
   #publishing: NodeJS.Timeout | undefined
 
@@ -102,9 +103,13 @@ export class VoiceFleet {
     clearInterval(this.#publishing)
   }
 
-  /** These users are lost from now on: the model expects one eviction of each. */
+  /** These users are lost, and dead by now: the model expects one eviction of each. */
   expectEvicted(users: readonly VoiceUser[]): void {
-    for (const { userId } of users) this.#evictions.set(userId, (this.#evictions.get(userId) ?? 0) + 1)
+    const alive = new Set(this.users.filter(({ dead }) => !dead).map(({ room }) => room))
+    for (const { userId, room } of users) {
+      this.#evictions.set(userId, (this.#evictions.get(userId) ?? 0) + 1)
+      if (alive.has(room)) this.#exits.set(userId, (this.#exits.get(userId) ?? 0) + 1)
+    }
   }
 
   /** What of the model does not hold now. */
@@ -124,11 +129,9 @@ export class VoiceFleet {
     const told = new Map<string, number>()
     for (const { exits } of this.users)
       for (const userId of exits) told.set(userId, (told.get(userId) ?? 0) + 1)
-    for (const [userId, times] of this.#evictions) {
-      const { room } = this.users.find((user) => user.userId === userId) as VoiceUser
-      const others = this.users.some((user) => user.room === room && user.userId !== userId && !user.dead)
-      if (others && (told.get(userId) ?? 0) < times)
-        differences.push(`${userId} left ${times} times, the room was told ${told.get(userId) ?? 0} times`)
+    for (const [userId, times] of this.#exits) {
+      const found = told.get(userId) ?? 0
+      if (found < times) differences.push(`the exit of ${userId} was told ${found} times, must be ${times}`)
     }
     const open = this.asked.filter(({ answeredAtMs }) => answeredAtMs === undefined).length
     if (open > 0) differences.push(`${open} notices are neither confirmed nor reported as unconfirmed`)

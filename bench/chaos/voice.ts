@@ -13,14 +13,19 @@ const STOPPED_MS = 40_000
 /** After an instance wakes, or a server comes back: time for what must not happen. */
 const AFTERMATH_MS = 5_000
 const NOTICES_PER_SECOND = 20
+const PUBLISH_MS = 15_000
 
 export interface VoiceChaos extends VoiceFleetOptions {
   readonly faults: readonly Fault[]
+  /** One after the other; otherwise at random. */
+  readonly inTurn?: boolean
   readonly rounds: number
   readonly untilMs?: number
   readonly seed: number
   readonly natsServers: 1 | 3
   readonly stoppedMs?: number
+  /** How long notices are published after the fault. */
+  readonly publishMs?: number
   readonly print: (line: string) => void
 }
 
@@ -34,6 +39,7 @@ export const voice: ChaosCase = async (options: ChaosOptions) => {
     users: 500,
     rooms: 100,
     faults: wanted,
+    inTurn: options.fault === undefined,
     rounds: options.minutes === undefined ? options.rounds : Number.POSITIVE_INFINITY,
     ...(options.minutes !== undefined && { untilMs: performance.now() + options.minutes * 60_000 }),
     seed: options.seed,
@@ -51,11 +57,13 @@ export async function voiceChaos(options: VoiceChaos): Promise<readonly string[]
     fleet = await VoiceFleet.start(nats, options)
     print(`${options.users} users in ${options.rooms} rooms over ${options.instances} instances`)
     for (let round = 1; round <= rounds && performance.now() < untilMs; round++) {
-      const fault = faults[Math.floor(random() * faults.length)] as Fault
+      const fault = faults[
+        options.inTurn ? (round - 1) % faults.length : Math.floor(random() * faults.length)
+      ] as Fault
       const startedAt = performance.now()
       const { users } = fleet
       fleet.publish(NOTICES_PER_SECOND, () => users[Math.floor(random() * users.length)] as VoiceUser)
-      const differences = await play(fault, fleet, nats, random, options.stoppedMs ?? STOPPED_MS)
+      const differences = await play(fault, fleet, nats, random, options)
       const seconds = ((performance.now() - startedAt) / 1_000).toFixed(1)
       print(`round ${round}, ${fault}: ${differences.length === 0 ? 'held' : 'did not hold'} (${seconds} s)`)
       if (differences.length > 0) return differences.map((each) => `round ${round}, ${fault}: ${each}`)
@@ -73,7 +81,7 @@ async function play(
   fleet: VoiceFleet,
   nats: NatsCluster,
   random: () => number,
-  stoppedMs: number,
+  { stoppedMs = STOPPED_MS, publishMs = PUBLISH_MS }: VoiceChaos,
 ): Promise<string[]> {
   await sleep(1_000)
   const index = Math.floor(random() * fleet.instances.length)
@@ -87,7 +95,7 @@ async function play(
       await instance.stop('SIGKILL')
       for (const user of lost) user.die()
       fleet.expectEvicted(lost)
-      const differences = await settled(fleet)
+      const differences = await settled(fleet, publishMs)
       await fleet.startInstance(index)
       return differences
     }
@@ -96,7 +104,7 @@ async function play(
       for (const user of lost) user.silence()
       fleet.expectEvicted(lost)
       const since = performance.now()
-      const differences = await settled(fleet)
+      const differences = await settled(fleet, publishMs)
       await sleep(Math.max(0, stoppedMs - (performance.now() - since)))
       instance.signal('SIGCONT')
       await sleep(AFTERMATH_MS)
@@ -109,7 +117,7 @@ async function play(
       await sleep(AFTERMATH_MS)
       nats.resume(server)
       await sleep(AFTERMATH_MS)
-      return settled(fleet)
+      return settled(fleet, publishMs)
     }
     default:
       return fault satisfies never
@@ -117,12 +125,12 @@ async function play(
 }
 
 /** Waits until the model holds, or the time for it is over; answers what does not hold then. */
-async function settled(fleet: VoiceFleet): Promise<string[]> {
+async function settled(fleet: VoiceFleet, publishMs: number): Promise<string[]> {
   const deadline = performance.now() + SETTLED_WITHIN_MS
   let publishing = true
   for (;;) {
     // New notices are no part of what has to be over by then.
-    if (publishing && performance.now() > deadline - SETTLED_WITHIN_MS / 2) {
+    if (publishing && performance.now() > deadline - SETTLED_WITHIN_MS + publishMs) {
       fleet.stopPublishing()
       publishing = false
     }
