@@ -62,6 +62,7 @@ describe('picking an instance', () => {
 describe('silence', () => {
   test('of seven seconds is the end', () => {
     const instances = new Instances()
+    instances.connected(0)
     instances.announced(announcement('a'), 1_000)
     expect(instances.live('auction-push', 8_000)).toHaveLength(1)
     expect(instances.live('auction-push', 8_001)).toEqual([])
@@ -69,6 +70,7 @@ describe('silence', () => {
 
   test('is nobody else’s fault while we are deaf, and for a while after', () => {
     const instances = new Instances()
+    instances.connected(0)
     instances.announced(announcement('a'), 0)
     instances.disconnected()
     expect(instances.live('auction-push', 600_000)).toHaveLength(1)
@@ -76,4 +78,15 @@ describe('silence', () => {
     expect(instances.live('auction-push', 606_999)).toHaveLength(1)
     expect(instances.live('auction-push', 607_000)).toEqual([])
   })
+})
+
+test('all instances are known when each has had the time to announce itself, and remain so', () => {
+  const instances = new Instances()
+  expect(instances.isComplete(1_000_000)).toBe(false)
+  instances.connected(1_000_000)
+  expect(instances.isComplete(1_001_999)).toBe(false)
+  expect(instances.isComplete(1_002_500)).toBe(true)
+  instances.disconnected()
+  instances.connected(2_000_000)
+  expect(instances.isComplete(2_000_000)).toBe(true)
 })

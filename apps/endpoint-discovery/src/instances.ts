@@ -1,4 +1,4 @@
-import { ANNOUNCE_TTL_MS, type Announcement } from '@carillon/events'
+import { ANNOUNCE_INTERVAL_MS, ANNOUNCE_TTL_MS, type Announcement } from '@carillon/events'
 
 interface Instance {
   readonly announcement: Announcement
@@ -7,11 +7,16 @@ interface Instance {
   sent: number
 }
 
+/** Announcements come a little later than their interval says: timers and networks are not exact. */
+const ANNOUNCE_SLACK_MS = 500
+
 /** The live instances of all services, as they announce themselves. */
 export class Instances {
   readonly #byService = new Map<string, Map<string, Instance>>()
   readonly #random: () => number
-  #connected = true
+  #connected = false
+  /** From when on every live instance has announced itself once; undefined before the first connection. */
+  #completeFromMs: number | undefined
   /** Nobody counts as gone before: whoever is live has announced itself by then. */
   #graceUntilMs = 0
 
@@ -34,11 +39,17 @@ export class Instances {
     this.#connected = false
   }
 
-  /** NATS is back: every instance gets the time of one announcement's life to announce itself again. */
+  /** NATS is there: every instance gets the time of one announcement's life to announce itself again. */
   connected(nowMs: number): void {
     if (this.#connected) return
     this.#connected = true
+    this.#completeFromMs ??= nowMs + ANNOUNCE_INTERVAL_MS + ANNOUNCE_SLACK_MS
     this.#graceUntilMs = nowMs + ANNOUNCE_TTL_MS
+  }
+
+  /** Whether every live instance is known: not before all have had the time to announce themselves once. */
+  isComplete(nowMs: number): boolean {
+    return this.#completeFromMs !== undefined && nowMs >= this.#completeFromMs
   }
 
   /** The instances that are live and not draining. Those that have been silent for too long are forgotten. */

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import { type Announcement, discovery } from '@carillon/events'
 import { createHttpServer, listen, type Overrides, Service } from '@carillon/service'
 import { catalog, DEFAULT_SERVICE, isServiceKey, type ServiceKey, serviceKeys } from './catalog.ts'
@@ -23,6 +24,8 @@ export function create(config: DiscoveryConfig, overrides: Overrides = {}) {
   bus.subscribe(discovery.announce, {}, ({ payload }) => instances.announced(payload, clock.monotonic()))
   bus.onChange((connected) => (connected ? instances.connected(clock.monotonic()) : instances.disconnected()))
 
+  const knowsAll = () => instances.isComplete(clock.monotonic())
+
   // The table → answers.
   const answered = metrics.counter('discovery_answers_total', 'Answers by service and outcome', [
     'asked',
@@ -33,7 +36,9 @@ export function create(config: DiscoveryConfig, overrides: Overrides = {}) {
     const found: Announcement | undefined = instances.pick(catalog[key], region, clock.monotonic())
     const url = found?.end_point ?? config.fallbacks.get(key)
     answered.inc({ asked: key, outcome: found ? 'found' : url ? 'fallback' : 'none' })
-    if (url === undefined) return failure(`no ${key} endpoint is live`)
+    if (url === undefined) {
+      return failure(knowsAll() ? `no ${key} endpoint is live` : 'the live endpoints are not known yet')
+    }
     return { error_code: 0, error_reason: '', end_point: url, ping_interval: config.pingIntervalS }
   }
 
@@ -79,6 +84,9 @@ export function create(config: DiscoveryConfig, overrides: Overrides = {}) {
         variable: 'DISCOVERY_LISTEN_PORT',
       })
     },
+    notReady: () => (knowsAll() ? undefined : 'instances have not had the time to announce themselves'),
+    // Answers stay good while load balancers learn that this instance goes away.
+    drain: () => sleep(config.drainDelaySeconds * 1_000),
     stop: async () => http.close(),
   })
   return Object.assign(service, { port: () => port })

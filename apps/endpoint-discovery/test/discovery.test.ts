@@ -1,3 +1,4 @@
+import { connect } from 'node:net'
 import { signRequest } from '@carillon/auth'
 import { type Announcement, discovery } from '@carillon/events'
 import { eventually, ManualClock, NatsServer, publishRaw, testEnvironment } from '@carillon/testkit'
@@ -63,9 +64,11 @@ const announce = (service: string, change: Partial<Announcement> = {}) => {
 
 describe('an endpoint', () => {
   test('is that of the service asked for, voice by default, with all common parameters accepted', async () => {
-    const service = await boot()
+    const clock = new ManualClock()
+    const service = await boot({}, clock)
     await eventually(() => service.bus.connected)
     await service.bus.roundTrip()
+    clock.move(2_500)
     await announce('auction-push')
     await announce('voice-room-ws')
     const common = [
@@ -132,6 +135,70 @@ describe('an endpoint', () => {
     clock.move(60_000)
     expect(await ask(service, '?service=auction')).toMatchObject({ error_code: 0 })
     expect((await fetch(`http://127.0.0.1:${service.adminPort}/readyz`)).status).toBe(503)
+  })
+})
+
+describe('starting and stopping', () => {
+  const readyz = async (service: Discovery) =>
+    (await fetch(`http://127.0.0.1:${service.adminPort}/readyz`)).status
+
+  test('is not ready before every instance has had the time to announce itself', async () => {
+    const clock = new ManualClock()
+    const service = await boot({}, clock)
+    await eventually(() => service.bus.connected)
+    await service.bus.roundTrip()
+    expect(await readyz(service)).toBe(503)
+    expect(await ask(service)).toEqual({
+      error_code: -1,
+      error_reason: 'the live endpoints are not known yet',
+    })
+    await announce('voice-room-ws')
+    await eventually(async () => (await ask(service)).error_code === 0)
+    expect(await readyz(service)).toBe(503)
+    clock.move(2_500)
+    expect(await readyz(service)).toBe(200)
+    expect(await ask(service, '?service=im')).toMatchObject({ error_reason: 'no im endpoint is live' })
+  })
+
+  test('answers for the drain delay, while it says that it is not ready', async () => {
+    const clock = new ManualClock()
+    const service = await boot({ DRAIN_DELAY_SECONDS: '1' }, clock)
+    await eventually(() => service.bus.connected)
+    await service.bus.roundTrip()
+    await announce('voice-room-ws')
+    await eventually(async () => (await ask(service)).error_code === 0)
+    clock.move(2_500)
+    expect(await readyz(service)).toBe(200)
+    let stopped = false
+    const startedAtMs = performance.now()
+    const stopping = service.stop().then(() => {
+      stopped = true
+      return performance.now() - startedAtMs
+    })
+    await eventually(async () => (await readyz(service)) === 503)
+    if (!stopped) expect(await ask(service)).toMatchObject({ error_code: 0 })
+    expect(await stopping).toBeGreaterThanOrEqual(990)
+    await expect(ask(service)).rejects.toThrow()
+  })
+
+  test.each([
+    ['public', (service: Discovery) => service.port() as number],
+    ['admin', (service: Discovery) => service.adminPort],
+  ])('a body that never comes holds no socket of the %s port', async (_name, portOf) => {
+    const clock = new ManualClock()
+    const service = await boot({}, clock)
+    const socket = connect(portOf(service), '127.0.0.1')
+    let ended = false
+    socket.on('error', () => {})
+    socket.once('close', () => {
+      ended = true
+    })
+    socket.resume()
+    socket.write('POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n')
+    await eventually(() => {
+      clock.move(1_000)
+      return ended
+    })
   })
 })
 
