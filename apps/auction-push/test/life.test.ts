@@ -1,3 +1,4 @@
+import { get, type IncomingMessage } from 'node:http'
 import { control, settingsBucket } from '@carillon/events'
 import {
   eventually,
@@ -94,6 +95,39 @@ describe('time', () => {
   })
 })
 
+describe('a wall clock that is set', () => {
+  test.each([-3_600_000, 3_600_000])('by %d ms changes no silence, and no pushes', async (byMs) => {
+    const clock = new ManualClock()
+    const service = await boot({}, { clock })
+    const token = await loginToken(1, { exp: Math.floor(clock.now() / 1_000) + 86_400 })
+    const connect = () => WebSocketClient.connect(`ws://127.0.0.1:${service.listener.port}/ws/${token}`)
+    const [silent, lively] = [await connect(), await connect()]
+    await subscribe(lively, 1)
+    clock.move(20_000)
+    clock.setWallClock(byMs)
+    lively.send({ key: 'auction_cancel_subscribe', data: { event: 'bid', auctionId: 2 } })
+    expect(await lively.next()).toBe('success')
+    clock.move(9_000)
+    await new Promise((resolve) => lively.socket.ping(resolve))
+    await new Promise((resolve) => lively.socket.once('pong', resolve))
+    expect(silent.closed).toBeUndefined()
+    clock.move(1_200)
+    expect(await silent.end()).toEqual({ code: 4408, reason: 'idle timeout' })
+    expect(lively.closed).toBeUndefined()
+    lively.close()
+  })
+
+  test('past the end of a token closes its connection within a minute', async () => {
+    const clock = new ManualClock()
+    const service = await boot({ AUCTION_IDLE_TIMEOUT_MS: '86400000' }, { clock })
+    const token = await loginToken(1, { exp: Math.floor(clock.now() / 1_000) + 600 })
+    const client = await WebSocketClient.connect(`ws://127.0.0.1:${service.listener.port}/ws/${token}`)
+    clock.setWallClock(3_600_000)
+    clock.move(60_100)
+    expect(await client.end()).toEqual({ code: 4401, reason: 'token expired' })
+  })
+})
+
 describe('operators', () => {
   test('look at connections and close them, on every instance', async () => {
     const [one, two] = [await boot(), await boot()]
@@ -164,6 +198,36 @@ describe('operators', () => {
     )
     for (const client of open) client.close()
   })
+})
+
+test('keys that cannot be fetched are 503, so that clients come back', async () => {
+  const service = await boot({ AUTH_JWKS_URL: 'http://127.0.0.1:1/jwks' })
+  const token = (await loginToken(1)).replace(/^[^.]+/, Buffer.from('{"alg":"ES256"}').toString('base64url'))
+  const upgrade = {
+    connection: 'Upgrade',
+    upgrade: 'websocket',
+    'sec-websocket-key': 'dGhlIHNhbXBsZSBub25jZQ==',
+    'sec-websocket-version': '13',
+  }
+  const response = await new Promise<IncomingMessage>((resolve, reject) => {
+    const request = get({ port: service.listener.port, path: `/ws/${token}`, headers: upgrade }, resolve)
+    request.once('error', reject)
+  })
+  response.resume()
+  expect([response.statusCode, response.headers['retry-after']]).toEqual([503, '1'])
+  expect(await readMetrics(service)).toMatch(
+    /carillon_auth_failures_total\{reason="keys_unavailable",[^}]*\} 1/,
+  )
+})
+
+test('paths that do not exist repeat nothing of a token', async () => {
+  const service = await boot()
+  const token = await loginToken(1)
+  for (const path of [`/wss/${token}`, `/ws/${token}/x`, `/%ZZ/${token}`]) {
+    const response = await fetch(`http://127.0.0.1:${service.listener.port}${path}`)
+    expect(response.status).toBeGreaterThanOrEqual(400)
+    expect(await response.text()).not.toContain('eyJ')
+  }
 })
 
 describe('two instances', () => {

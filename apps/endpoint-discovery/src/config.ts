@@ -17,6 +17,7 @@ const variables = Type.Object({
   DISCOVERY_ADMIN_PORT: env.port(9_080),
   DISCOVERY_MAX_CONNECTIONS: env.integer(1, 1_000_000, 10_000),
   DISCOVERY_SIGN_KEYS: Type.Optional(Type.String({ pattern: '^[^=,]+=[^,]+(,[^=,]+=[^,]+)*$' })),
+  DISCOVERY_SIGN_WINDOW_S: env.integer(0, 86_400, 0),
   VOICE_PING_INTERVAL_S: env.integer(1, 3_600, 15),
   ...Object.fromEntries(
     serviceKeys.map((key) => [fallbackVariable(key), Type.Optional(env.url('wss?|https?'))]),
@@ -30,6 +31,8 @@ export interface DiscoveryConfig extends CommonConfig {
   readonly pingIntervalS: number
   /** Signing keys by client code; none: requests need no signature. */
   readonly signKeys: ReadonlyMap<string, string>
+  /** How far a signed request's `ts` may be from now, in milliseconds; 0: it is not looked at. */
+  readonly signWindowMs: number
   /** What to hand out while a service has no live instance. */
   readonly fallbacks: ReadonlyMap<ServiceKey, string>
 }
@@ -43,6 +46,7 @@ export function readConfig(environment: Environment): DiscoveryConfig {
     connectionsMax: values.DISCOVERY_MAX_CONNECTIONS,
     pingIntervalS: values.VOICE_PING_INTERVAL_S,
     signKeys: parseSignKeys(values.DISCOVERY_SIGN_KEYS),
+    signWindowMs: values.DISCOVERY_SIGN_WINDOW_S * 1_000,
     fallbacks: new Map(
       serviceKeys.flatMap((key) => {
         const url = environment[fallbackVariable(key)]

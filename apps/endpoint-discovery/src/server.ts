@@ -58,7 +58,7 @@ export function create(config: DiscoveryConfig, overrides: Overrides = {}) {
   http.get('/iapi/websocket/end_point', async (request) => {
     const parameters = readParameters(request.query)
     if (parameters === undefined) return failure('a parameter is given twice')
-    const refused = refuseSignature(parameters, config.signKeys)
+    const refused = refuseSignature(parameters, config, clock.now())
     if (refused !== undefined) return failure(refused)
     const { service: key = DEFAULT_SERVICE, region } = parameters
     if (!isServiceKey(key)) return failure(`service must be one of ${serviceKeys.join(', ')}`)
@@ -68,7 +68,7 @@ export function create(config: DiscoveryConfig, overrides: Overrides = {}) {
   http.get('/iapi/websocket/end_points', async (request) => {
     const parameters = readParameters(request.query)
     if (parameters === undefined) return failure('a parameter is given twice')
-    const refused = refuseSignature(parameters, config.signKeys)
+    const refused = refuseSignature(parameters, config, clock.now())
     if (refused !== undefined) return failure(refused)
     const endPoints = serviceKeys.map((key) => [key, endPoint(key, parameters.region)])
     return { error_code: 0, error_reason: '', end_points: Object.fromEntries(endPoints) }

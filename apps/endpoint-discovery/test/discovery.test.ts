@@ -123,6 +123,21 @@ describe('an endpoint', () => {
     await eventually(async () => (await ask(service, '?service=auction')).end_point === 'wss://elsewhere')
   })
 
+  test.each([-3_600_000, 3_600_000])('is still known when the wall clock is set by %d ms', async (byMs) => {
+    const clock = new ManualClock()
+    const service = await boot({}, clock)
+    await eventually(() => service.bus.connected)
+    await service.bus.roundTrip()
+    clock.move(10_000)
+    await announce('auction-push')
+    await eventually(async () => (await ask(service, '?service=auction')).error_code === 0)
+    clock.setWallClock(byMs)
+    clock.move(6_900)
+    expect(await ask(service, '?service=auction')).toMatchObject({ error_code: 0 })
+    clock.move(200)
+    expect(await ask(service, '?service=auction')).toMatchObject({ error_code: -1 })
+  })
+
   test('is still known while NATS is away', async () => {
     const clock = new ManualClock()
     const service = await boot({}, clock)
@@ -248,6 +263,32 @@ describe('bad questions', () => {
       })
     }
   })
+})
+
+test('a window for the time of a signed request', async () => {
+  const clock = new ManualClock()
+  const service = await boot(
+    {
+      DISCOVERY_SIGN_KEYS: 'app=secret',
+      DISCOVERY_SIGN_WINDOW_S: '300',
+      AUCTION_FALLBACK_URL: 'wss://elsewhere',
+    },
+    clock,
+  )
+  const askAt = (ts: string | number) => {
+    const parameters = { code: 'app', service: 'auction', ts: String(ts) }
+    const h = signRequest(parameters, 'secret')
+    return ask(service, `?${new URLSearchParams({ ...parameters, h })}`)
+  }
+  const now = clock.now()
+  for (const ts of [now, now - 299_000, now + 299_000, Math.floor(now / 1_000)]) {
+    expect(await askAt(ts)).toMatchObject({ error_code: 0 })
+  }
+  for (const ts of [now - 301_000, now + 301_000, 1])
+    expect(await askAt(ts)).toMatchObject({ error_code: -1 })
+  expect(await askAt(now - 301_000)).toMatchObject({ error_reason: 'ts is too far from the time' })
+  clock.setWallClock(301_000)
+  expect(await askAt(now)).toMatchObject({ error_code: -1 })
 })
 
 test('a bad environment is refused with everything that is wrong', () => {

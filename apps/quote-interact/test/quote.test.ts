@@ -348,6 +348,29 @@ test('a lease ends an hour after its last request', async () => {
   await eventually(async () => (await topicsOf(service)).length === 0)
   client.close()
 })
+
+test.each([-3_600_000, 3_600_000])(
+  'a wall clock set by %d ms ends no lease and stops no alive',
+  async (byMs) => {
+    const clock = new ManualClock()
+    const service = await boot({ QUOTE_ALIVE_INTERVAL_MS: '15000' }, { clock })
+    const client = await connectQuote(service)
+    const event = newEvent()
+    client.send(follow(event, 'm'))
+    await settled(service, client)
+    clock.move(10_000)
+    clock.setWallClock(byMs)
+    clock.move(5_200)
+    expect(await client.next()).toBe('{"type":"alive"}')
+    expect(await topicsOf(service)).toHaveLength(1)
+    clock.move(3_580_000)
+    expect(await topicsOf(service)).toHaveLength(1)
+    clock.move(5_200)
+    await eventually(async () => (await topicsOf(service)).length === 0)
+    client.close()
+  },
+)
+
 async function topicsOf(service: QuoteInteract): Promise<readonly string[]> {
   return [...service.listener.connections].flatMap((connection) => connection.report().subscriptions)
 }

@@ -11,6 +11,7 @@ export function registeredTimes(claims: JWTPayload): ClaimTimes | undefined {
   const { exp, nbf, created } = claims
   if (!isTime(exp)) return undefined
   if (created !== undefined && !isTime(created)) return undefined
+  if (nbf !== undefined && !isTime(nbf)) return undefined
   const begins = [...(isTime(created) ? [created] : []), ...(isTime(nbf) ? [nbf * 1000] : [])]
   return { expiresAtMs: exp * 1000, notBeforeMs: begins.length > 0 ? Math.max(...begins) : undefined }
 }

@@ -61,6 +61,8 @@ describe('a token', () => {
     ['malformed', { exp: 'tomorrow' }],
     ['malformed', { created: '1' }],
     ['malformed', { sub: 3600 }],
+    ['malformed', { nbf: '1' }],
+    ['malformed', { nbf: null }],
     ['none', { created: NOW + 30_000 }],
     ['none', { created: undefined }],
   ])('%s: %j', async (wanted, change) => {
@@ -74,6 +76,31 @@ describe('a token', () => {
       await failure(await signToken(SECRET, { ...claims, iss: 'login', aud: ['auction', 'x'] }), strict),
     ).toBe('none')
   })
+})
+
+test('a token has one spelling', async () => {
+  const token = await signToken(SECRET, claims)
+  const [header, payload, signature = ''] = token.split('.')
+  expect(await failure(token)).toBe('none')
+  const alphabet = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_'
+  const last = alphabet.indexOf(signature.at(-1) as string)
+  // The last character of 32 bytes has two bits that mean nothing.
+  const others = [1, 2, 3].map(
+    (bits) => `${header}.${payload}.${signature.slice(0, -1)}${alphabet[last ^ bits]}`,
+  )
+  const spellings = [
+    ` ${token}`,
+    `${token} `,
+    `${token}\n`,
+    `${token}=`,
+    token.replace('.', '.\r\n'),
+    token.replace('.', '. '),
+    `${header}.${payload}.${signature.slice(0, 9)}\n${signature.slice(9)}`,
+    `${header}.${payload}.${signature}.`,
+    ...others,
+  ]
+  for (const spelling of spellings)
+    expect([spelling, await failure(spelling)]).toEqual([spelling, 'malformed'])
 })
 
 test('a token that comes again is still held against the time', async () => {
@@ -105,6 +132,43 @@ describe('tokens of public keys', () => {
 
     const unreachable = createTokenVerifier({ jwksUrl, now })
     expect(await failure(good, unreachable)).toBe('keys_unavailable')
+  })
+
+  test('keys that cannot be fetched are nobody’s fault, and are asked for again after a while, not by everybody', async () => {
+    const { publicKey, privateKey } = await generateKeyPair('ES256', { extractable: true })
+    const keys = JSON.stringify({ keys: [{ ...(await exportJWK(publicKey)), kid: 'k1', alg: 'ES256' }] })
+    let answer: readonly [number, string] = [500, '']
+    let asked = 0
+    const server = createServer((_request, response) => {
+      asked += 1
+      response.writeHead(answer[0]).end(answer[1])
+    })
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+    const jwksUrl = `http://127.0.0.1:${(server.address() as AddressInfo).port}/jwks`
+    let elapsedMs = 0
+    const verifier = createTokenVerifier({ jwksUrl, now, monotonic: () => elapsedMs })
+    const good = await new SignJWT(claims).setProtectedHeader({ alg: 'ES256', kid: 'k1' }).sign(privateKey)
+    for (let i = 0; i < 5; i++) expect(await failure(good, verifier)).toBe('keys_unavailable')
+    expect(asked).toBe(1)
+    elapsedMs += 1_000
+    for (let i = 0; i < 5; i++) expect(await failure(good, verifier)).toBe('keys_unavailable')
+    expect(asked).toBe(2)
+    elapsedMs += 1_999
+    expect(await failure(good, verifier)).toBe('keys_unavailable')
+    expect(asked).toBe(2)
+    elapsedMs += 1
+    for (const broken of ['', 'x', '[]', '{"keys":1}']) {
+      answer = [200, broken]
+      expect(await failure(good, verifier)).toBe('keys_unavailable')
+      elapsedMs += 60_000
+    }
+    answer = [200, keys]
+    expect(await failure(good, verifier)).toBe('none')
+    const unknown = await new SignJWT(claims).setProtectedHeader({ alg: 'ES256', kid: 'k2' }).sign(privateKey)
+    expect(await failure(unknown, verifier)).toBe('bad_signature')
+    server.closeAllConnections()
+    await new Promise((resolve) => server.close(resolve))
+    expect(await failure(good, verifier)).toBe('none')
   })
 
   test('something to verify with is needed', () => {

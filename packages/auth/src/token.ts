@@ -1,14 +1,8 @@
 import type { webcrypto } from 'node:crypto'
-import {
-  type CompactVerifyGetKey,
-  compactVerify,
-  createRemoteJWKSet,
-  errors,
-  type JWTPayload,
-  SignJWT,
-} from 'jose'
+import { type CompactVerifyGetKey, compactVerify, errors, type JWTPayload, SignJWT } from 'jose'
 import { LRUCache } from 'lru-cache'
 import { type ClaimTimes, registeredTimes } from './claim-times.ts'
+import { createRemoteKeys, KeysUnavailable } from './remote-keys.ts'
 
 /** Why a token was refused. Fit for a metric's label and a client's error: it says nothing of the token. */
 export type TokenFailure =
@@ -44,11 +38,15 @@ export interface TokenOptions {
   /** How far another machine's clock may be ahead, in milliseconds. */
   readonly toleranceMs?: number
   readonly now?: () => number
+  /** For the back-off while keys cannot be fetched; default: the process's own monotonic clock. */
+  readonly monotonic?: () => number
 }
 
 const ASYMMETRIC = ['RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512', 'ES256', 'ES384', 'ES512', 'EdDSA']
 const TOKEN_LENGTH_MAX = 8_192
 const CACHED_MAX = 10_000
+/** Of tokens and their claims, roughly. */
+const CACHED_BYTES_MAX = 33_554_432
 const CACHED_MS = 60_000
 
 /** Signs and verifies on a developer's machine; services refuse it in production. */
@@ -70,10 +68,11 @@ export function createTokenVerifier(options: TokenOptions): VerifyToken {
     times = registeredTimes,
     toleranceMs = 60_000,
     now = Date.now,
+    monotonic = () => performance.now(),
   } = options
   if (secret === undefined && jwksUrl === undefined) throw new TypeError('a secret or a JWKS URL is needed')
   const secretKey = secret === undefined ? undefined : importSecret(secret)
-  const remoteKeys = jwksUrl === undefined ? undefined : createRemoteJWKSet(new URL(jwksUrl))
+  const remoteKeys = jwksUrl === undefined ? undefined : createRemoteKeys(jwksUrl, monotonic)
   const algorithms = [...(secretKey ? ['HS256'] : []), ...(remoteKeys ? ASYMMETRIC : [])]
   const key: CompactVerifyGetKey = (header, token) => {
     if (header.alg === 'HS256') return secretKey as Promise<webcrypto.CryptoKey>
@@ -82,11 +81,16 @@ export function createTokenVerifier(options: TokenOptions): VerifyToken {
 
   // Clients come back with the same token, some of them every half minute: the signature need not be checked
   // each time, the times below are. Bounded in age, so that a withdrawn key does not live on.
-  const verified = new LRUCache<string, JWTPayload>({ max: CACHED_MAX, ttl: CACHED_MS })
+  const verified = new LRUCache<string, JWTPayload>({
+    max: CACHED_MAX,
+    ttl: CACHED_MS,
+    maxSize: CACHED_BYTES_MAX,
+    sizeCalculation: (_claims, token) => token.length * 3,
+  })
 
   return async (token) => {
     if (token === undefined || token === '') return refuse('missing')
-    if (token.length > TOKEN_LENGTH_MAX) return refuse('malformed')
+    if (token.length > TOKEN_LENGTH_MAX || !isCanonical(token)) return refuse('malformed')
     let claims = verified.get(token)
     if (claims === undefined) {
       try {
@@ -108,6 +112,17 @@ export function createTokenVerifier(options: TokenOptions): VerifyToken {
 }
 
 const refuse = (failure: TokenFailure): TokenResult => ({ ok: false, failure })
+
+const COMPACT = /^[\w-]+\.[\w-]*\.([\w-]*)$/
+
+/**
+ * Base64url without blanks, padding or bits that mean nothing: a token has one spelling, and cannot take the place
+ * of several others in what is remembered. Header and claims are signed as they are spelled; the signature is not.
+ */
+function isCanonical(token: string): boolean {
+  const signature = COMPACT.exec(token)?.[1]
+  return signature !== undefined && Buffer.from(signature, 'base64url').toString('base64url') === signature
+}
 
 /** Claims are a JSON object, and `sub`, where there is one, a string. */
 function parseClaims(payload: Uint8Array): JWTPayload | undefined {
@@ -134,9 +149,8 @@ function failureOf(error: unknown): TokenFailure {
     return 'bad_signature'
   }
   if (error instanceof errors.JOSEAlgNotAllowed) return 'unsupported_algorithm'
-  if (error instanceof errors.JWKSTimeout || error instanceof TypeError) return 'keys_unavailable'
-  if (error instanceof errors.JOSEError) return 'malformed'
-  return 'keys_unavailable'
+  if (error instanceof KeysUnavailable) return 'keys_unavailable'
+  return 'malformed'
 }
 
 /**

@@ -119,6 +119,7 @@ export class Listener implements Transport {
         const authentication = await authenticate(request)
         if (!authentication.ok) {
           gateway.authenticationFailed(authentication.failure)
+          if (authentication.status === 503) reply.header('Retry-After', '1')
           return reply.code(authentication.status).send({ error: authentication.failure })
         }
         // Once more: others have come while the credentials were looked at.
