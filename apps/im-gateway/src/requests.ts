@@ -1,4 +1,4 @@
-import { type Bus, BusUnavailable, NoResponders } from '@carillon/bus'
+import { type Bus, BusUnavailable, NoResponders, PayloadTooLarge, RequestTimeout } from '@carillon/bus'
 import { im as proto } from '@carillon/codec'
 import { im } from '@carillon/events'
 import type { Logger } from '@carillon/service'
@@ -105,7 +105,8 @@ export class Requests {
 
   #nameOf(error: unknown, { type }: Request): RefusalName {
     if (error instanceof NoResponders) return type === 'custom' ? 'unknown_method' : 'unavailable'
-    if (error instanceof BusUnavailable || isTimeout(error)) return 'unavailable'
+    if (error instanceof BusUnavailable || error instanceof RequestTimeout) return 'unavailable'
+    if (error instanceof PayloadTooLarge) return 'frame_too_large'
     this.#options.log.error({ err: error }, 'a request failed')
     return 'failed'
   }
@@ -124,10 +125,4 @@ function noticeIdOf(data: Uint8Array): string | undefined {
 function codeOf(text: string | undefined): Code {
   if (text === undefined) return Code.Success
   return /^\d{1,9}$/.test(text) ? (Number(text) as Code) : (-1 as Code)
-}
-
-/** NATS reports it under this name, inside of an error of its own or not. */
-function isTimeout(error: unknown): boolean {
-  if (!(error instanceof Error)) return false
-  return error.name === 'TimeoutError' || (error.cause instanceof Error && isTimeout(error.cause))
 }
