@@ -1,4 +1,4 @@
-import type { Bus } from '@carillon/bus'
+import { type Bus, BusUnavailable } from '@carillon/bus'
 import { type ImDeviceClaim, imDevice } from '@carillon/events'
 import type { Clock } from '@carillon/service'
 import type { ImIdentity } from './authenticate.ts'
@@ -108,8 +108,12 @@ export class DeviceClaims {
   }
 
   #publish(claim: ImDeviceClaim): void {
-    // Without NATS nobody hears it; it is repeated when NATS is back.
-    if (this.#bus.connected) this.#bus.publish(imDevice.claimed, { userId: claim.user_id }, claim)
+    try {
+      this.#bus.publish(imDevice.claimed, { userId: claim.user_id }, claim)
+    } catch (error) {
+      // Without NATS nobody hears it; it is repeated when NATS is back.
+      if (!(error instanceof BusUnavailable)) throw error
+    }
   }
 }
 

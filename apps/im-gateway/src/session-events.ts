@@ -1,4 +1,4 @@
-import type { Bus } from '@carillon/bus'
+import { type Bus, BusUnavailable } from '@carillon/bus'
 import { type ImSession, im } from '@carillon/events'
 import type { Clock } from '@carillon/service'
 import type { ImIdentity } from './authenticate.ts'
@@ -44,7 +44,11 @@ export class SessionEvents {
   }
 
   #publish(kind: Kind, event: ImSession): void {
-    if (this.#bus.connected) return this.#bus.publish(im[kind], { userId: event.user_id }, event)
+    try {
+      return this.#bus.publish(im[kind], { userId: event.user_id }, event)
+    } catch (error) {
+      if (!(error instanceof BusUnavailable)) throw error
+    }
     this.#unpublished.push([kind, event])
     if (this.#unpublished.length <= UNPUBLISHED_MAX) return
     this.#unpublished.shift()
