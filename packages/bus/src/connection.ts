@@ -110,7 +110,8 @@ export class Connection {
       await Promise.race([nats.drain().catch(() => {}), delay(timeoutMs)])
       if (!nats.isClosed()) await nats.close().catch(() => {})
     }
-    await this.#running
+    // An attempt to connect that is under way ends by itself, and closes what it has opened.
+    await Promise.race([this.#running, delay(timeoutMs)])
   }
 
   async #run(): Promise<void> {
@@ -125,14 +126,14 @@ export class Connection {
 
   /** A connected client, or undefined once stopped. */
   async #connect(): Promise<NatsConnection | undefined> {
-    let complaint = ''
+    let lastReason = ''
     while (!this.#stopped.signal.aborted) {
       try {
         return await connect(this.#clientOptions())
       } catch (error) {
         const reason = error instanceof Error ? error.message : String(error)
-        if (reason !== complaint) this.log.warn({ reason }, 'NATS is not reachable, trying on')
-        complaint = reason
+        if (reason !== lastReason) this.log.warn({ reason }, 'NATS is not reachable, trying on')
+        lastReason = reason
         await delay(RETRY_MIN_MS + Math.random() * (RETRY_MAX_MS - RETRY_MIN_MS), this.#stopped.signal)
       }
     }

@@ -13,7 +13,7 @@ export type InterestEvent = Event<string, unknown> & Pick<Delivery<string, unkno
 /** The last message of a subject, as this process knows it. */
 export interface Last {
   readonly bytes: Uint8Array
-  /** Where it was read from the stream a moment ago: who was given it, whose live twin it would be. */
+  /** Where it was read from the stream a moment ago: who was given it already, and needs no live copy of it. */
   readonly givenTo?: Set<object> | 'everybody'
 }
 

@@ -252,7 +252,7 @@ export class Interest<C extends AnyChannel> {
     this.#deliver(followed.channel, { ...decoded.value, publishedAtMs: undefined })
   }
 
-  /** Keeps what was read; after a moment no live twin of it is expected any more. */
+  /** Keeps what was read; after a moment no live copy of it is expected any more. */
   #remember(followed: FollowedSubject<C>, last: Last): void {
     followed.last = last
     void delay(SETTLE_MS, this.#stopped.signal).then(() => {

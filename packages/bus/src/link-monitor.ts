@@ -31,9 +31,9 @@ export class LinkMonitor {
 
   #tick(): void {
     const { inMsgs } = this.#nats.stats()
-    const heard = inMsgs !== this.#messages
+    const received = inMsgs !== this.#messages
     this.#messages = inMsgs
-    this.#misses = this.#asking && !heard ? this.#misses + 1 : 0
+    this.#misses = this.#asking && !received ? this.#misses + 1 : 0
     if (this.#misses >= MISSES_MAX) {
       this.stop()
       this.#onSilent()

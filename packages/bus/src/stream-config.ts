@@ -65,7 +65,7 @@ function ageLimits(maxAgeMs: number, duplicatesMs = DUPLICATE_WINDOW_MS): Partia
 
 /**
  * Adds the stream; where it stands already and differs, updates just what the definition fixes. Replicas are only
- * ever raised. `onMismatch` hears of what cannot be changed on a stream that stands.
+ * ever raised. `onMismatch` is told what cannot be changed on a stream that stands.
  */
 export async function ensureStream(
   manager: JetStreamManager,

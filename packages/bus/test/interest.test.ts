@@ -78,7 +78,7 @@ test('a live message that overtakes the question answers it', async () => {
   expect(new Set(seen).size).toBe(seen.length)
 })
 
-test('the live twin of a message just read goes to those who were not given it', async () => {
+test('the live copy of a message just read goes to those who were not given it', async () => {
   const heldBack: (() => void)[] = []
   const got: [number, ReadonlySet<object> | undefined][] = []
   const slow = new Interest<typeof auction.delay_close_time>({

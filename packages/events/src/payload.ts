@@ -26,12 +26,12 @@ const toUtf8 = new TextEncoder()
 /** UTF-8 JSON, checked against a compiled schema. Unknown extra fields are kept. */
 export function json<S extends TSchema>(schema: S): Payload<Static<S>> {
   const validator = Compile(schema)
-  const complaint = (value: unknown) => {
+  const violation = (value: unknown) => {
     const error = validator.Errors(value)[0]
     return error ? `${error.instancePath || 'payload'} ${error.message}` : 'does not match its schema'
   }
   const check = (value: unknown): Result<Static<S>> =>
-    validator.Check(value) ? { ok: true, value: value as Static<S> } : { ok: false, reason: complaint(value) }
+    validator.Check(value) ? { ok: true, value: value as Static<S> } : { ok: false, reason: violation(value) }
   return {
     contentType: 'application/json',
     schema,
@@ -46,7 +46,7 @@ export function json<S extends TSchema>(schema: S): Payload<Static<S>> {
       return check(value)
     },
     encode(value) {
-      if (!validator.Check(value)) throw new TypeError(complaint(value))
+      if (!validator.Check(value)) throw new TypeError(violation(value))
       return toUtf8.encode(JSON.stringify(value))
     },
   }

@@ -10,8 +10,8 @@ export interface Flushed {
 const COMPACT_MIN = 1_024
 
 /**
- * Subscribers that are owed messages and wait for their turn: first come, first served. Each waits at most once,
- * whatever else it comes to be owed meanwhile.
+ * Subscribers that wait for their turn to be delivered to: first come, first served. Each waits at most once,
+ * whatever else is published for it meanwhile.
  */
 export class Backlog {
   #waiting: Outbox[] = []
@@ -37,13 +37,13 @@ export class Backlog {
     this.#waiting.push(outbox)
   }
 
-  /** Everybody who is owed this flush has been pushed. */
+  /** Everybody to whom this flush is undelivered has been pushed. */
   add(flushed: Flushed): void {
     this.#bytes += flushed.bytes
     this.#flushes.push({ flushed, upTo: this.#pushed })
   }
 
-  /** Gives the next ones what they are owed; answers the flushes that are delivered in full by that. */
+  /** Delivers to the next ones; answers the flushes that are delivered in full by that. */
   serve(max: number): Flushed[] {
     for (let left = max; left > 0 && this.size > 0; left--) {
       const outbox = this.#waiting[this.#next++] as Outbox

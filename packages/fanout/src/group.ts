@@ -7,8 +7,8 @@ export interface Pending {
 }
 
 /**
- * The subscribers that are owed messages of the same topics. They share one buffer, however many they are. Groups
- * make a tree: the children of a group are owed one topic more, of the same flush or of a later one. Topics are
+ * The subscribers to whom messages of the same topics are undelivered. They share one buffer, however many they are. Groups
+ * make a tree: the children of a group have one topic more, of the same flush or of a later one. Topics are
  * added one after the other, so that while one is added each group has a single child.
  */
 export class Group {
@@ -29,7 +29,7 @@ export class Group {
     this.#topic = topic
   }
 
-  /** The group of those who are owed this topic besides. */
+  /** The group of those to whom this topic is undelivered besides. */
   with(topic: Pending, flush: number): Group {
     if (this.#child === undefined || this.#child.#topic !== topic)
       this.#child = new Group(this.owner, this.policy, flush, this, topic)

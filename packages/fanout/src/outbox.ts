@@ -29,7 +29,7 @@ export class Outbox {
   #awaitingDrain = false
   #closed = false
   /** What was flushed and waits for this client's turn. Set by {@link Topics} alone. */
-  owed: Group | undefined
+  undelivered: Group | undefined
 
   /** `bytesMax`: what may wait in the socket before the policy acts. One message may pass it. */
   constructor(sink: Sink, counters: Counters, bytesMax: number) {
@@ -47,7 +47,7 @@ export class Outbox {
 
   /** Sends one frame to this client alone, such as an answer; past the bound it is a slow consumer. */
   send(frame: Uint8Array): void {
-    if (this.owed !== undefined) this.settle()
+    if (this.undelivered !== undefined) this.settle()
     if (this.#closed) return
     if (!this.#hasRoom(frame.length)) return this.overflow()
     this.#write(frame, 1)
@@ -55,7 +55,7 @@ export class Outbox {
 
   /** Sends the newest message of a topic as the conflating policy does: now, or held until there is room. */
   sendNewest(key: string, frame: Uint8Array): void {
-    if (this.owed !== undefined) this.settle()
+    if (this.undelivered !== undefined) this.settle()
     if (this.#closed) return
     if (this.#holding) this.#hold(key, frame)
     else this.#write(frame, 1)
@@ -66,12 +66,12 @@ export class Outbox {
     if (!this.#closed && this.#sink.writable) this.#write(frame, 1)
   }
 
-  /** Hands over what this client is owed, now: what comes after must not overtake it. */
+  /** Hands over what is undelivered to this client, now: what comes after must not overtake it. */
   settle(): void {
-    const { owed } = this
-    if (owed === undefined) return
-    this.owed = undefined
-    this.deliver(owed.batch, owed.policy)
+    const { undelivered } = this
+    if (undelivered === undefined) return
+    this.undelivered = undefined
+    this.deliver(undelivered.batch, undelivered.policy)
   }
 
   /** Hands over what a flush has for this client. */
@@ -105,7 +105,7 @@ export class Outbox {
   close(): void {
     this.#closed = true
     this.#held = undefined
-    this.owed = undefined
+    this.undelivered = undefined
   }
 
   get #holding(): boolean {

@@ -212,7 +212,7 @@ describe('between two slices', () => {
     expect(last.writes).toEqual([])
   })
 
-  test('an answer does not overtake what is owed', () => {
+  test('an answer does not overtake what is undelivered', () => {
     const { last, turns } = underWay()
     last.outbox.send(frame('!'))
     turns()

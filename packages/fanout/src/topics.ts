@@ -48,8 +48,8 @@ const SLICE_MAX = 1_000
  * published nothing runs.
  *
  * A flush for many subscribers is delivered in slices, one for each turn of the event loop, so that timers, reads
- * and smaller flushes have their turns between them. Whoever waits for a slice is owed what was flushed meanwhile
- * too, and gets all of it in one write: the order of a connection's messages is the publish order in any case.
+ * and smaller flushes have their turns between them. What is flushed while somebody waits for a
+ * slice is added to what they wait for, and all of it is one write: the order of a connection's messages is the publish order in any case.
  */
 export class Topics {
   readonly #policy: OverflowPolicy
@@ -167,7 +167,7 @@ export class Topics {
   }
 
   /**
-   * Notes down what each subscriber is owed, then delivers: to the subscribers of small topics now, as far as one
+   * Notes down what is undelivered to each subscriber, then delivers: to the subscribers of small topics now, as far as one
    * slice goes, and to all others in their turn.
    */
   #flushSeveral(topics: TopicFlush[]): void {
@@ -180,12 +180,12 @@ export class Topics {
       // Those of a large topic wait behind those who wait already: else the first would be served again and again.
       const small = nobodyWaits || topic.subscribers.size <= this.#sliceMax
       for (const outbox of topic.subscribers) {
-        if (outbox.owed !== undefined && outbox.owed.owner !== this) outbox.settle()
-        const { owed } = outbox
-        outbox.owed = (owed ?? everybody).with(topic, flush)
-        if (owed?.flush === flush) continue
+        if (outbox.undelivered !== undefined && outbox.undelivered.owner !== this) outbox.settle()
+        const { undelivered } = outbox
+        outbox.undelivered = (undelivered ?? everybody).with(topic, flush)
+        if (undelivered?.flush === flush) continue
         if (small && now.length < this.#sliceMax) now.push(outbox)
-        else if (owed === undefined) this.#backlog.push(outbox)
+        else if (undelivered === undefined) this.#backlog.push(outbox)
       }
     }
     for (const outbox of now) outbox.settle()
