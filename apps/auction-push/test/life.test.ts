@@ -6,6 +6,7 @@ import {
   ManualClock,
   NatsServer,
   publishRaw,
+  requestRaw,
   WebSocketClient,
 } from '@carillon/testkit'
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals'
@@ -244,6 +245,21 @@ describe('two instances', () => {
     expect(clients.map((client) => client.frames.length)).toEqual([4, 4])
     for (const client of clients) client.close()
   })
+})
+
+test('a stream that cannot be made: not ready, with the reason, and a metric says so; ready once it can', async () => {
+  const api = (call: string, request: object = {}) =>
+    requestRaw(nats.port, `$JS.API.STREAM.${call}`, JSON.stringify(request))
+  await api('CREATE.OTHER', { name: 'OTHER', subjects: ['auction.*.bid'], storage: 'memory' })
+  const service = await boot()
+  const available = async () =>
+    /carillon_nats_storage_available\{.*storage="AUCTION".*\} (\d)/.exec(await readMetrics(service))?.[1]
+  const reason = async () => (await fetch(`http://127.0.0.1:${service.adminPort}/readyz`)).text()
+  await eventually(async () => /AUCTION is not available: .*overlap/.test(await reason()), 20_000)
+  expect([await readyz(service), await available()]).toEqual([503, '0'])
+  await api('DELETE.OTHER')
+  await eventually(async () => (await readyz(service)) === 200, 20_000)
+  expect(await available()).toBe('1')
 })
 
 test('what is published on receipt of success arrives, for 300 first followers', async () => {

@@ -1,10 +1,10 @@
 import { type BucketDefinition, KEY_BYTES_MAX, type Payload } from '@carillon/events'
 import { jetstream } from '@nats-io/jetstream'
 import { type KV, Kvm } from '@nats-io/kv'
-import type { NatsConnection } from '@nats-io/transport-node'
+import type { NatsConnection, QueuedIterator } from '@nats-io/transport-node'
 import { type Change, type WatchOptions, watch } from './bucket-watch.ts'
 import type { Connection } from './connection.ts'
-import { RevisionMismatch } from './errors.ts'
+import { BusUnavailable, RevisionMismatch } from './errors.ts'
 import type { Rejections } from './rejections.ts'
 import { sendable } from './requests.ts'
 import { Storage } from './storage.ts'
@@ -17,6 +17,7 @@ export interface Entry<T> {
 }
 
 const NO_BYTES = new Uint8Array()
+const LISTING_MS_MAX = 20_000
 
 /**
  * A key-value bucket that is made on demand. Keys are made by `bucketKey`. Reads are answered by the server that
@@ -104,11 +105,7 @@ export class Bucket<T> {
    * @throws {BusUnavailable}
    */
   async keys(filter = '>'): Promise<string[]> {
-    return this.#use(filter, NO_BYTES, async (kv) => {
-      const keys: string[] = []
-      for await (const key of await kv.keys(filter)) keys.push(key)
-      return keys
-    })
+    return this.#use(filter, NO_BYTES, async (kv, nats) => this.#all(await kv.keys(filter), nats))
   }
 
   /**
@@ -131,8 +128,8 @@ export class Bucket<T> {
    */
   async purgeDeleted(olderThanMs: number): Promise<void> {
     const deleted: { readonly key: string; readonly revision: number }[] = []
-    await this.#use('', NO_BYTES, async (kv) => {
-      for await (const { key, revision, operation, created } of await kv.history()) {
+    await this.#use('', NO_BYTES, async (kv, nats) => {
+      for (const { key, revision, operation, created } of await this.#all(await kv.history(), nats)) {
         // The server's wall time against ours: the age is given in hours rather than in seconds.
         if (operation !== 'PUT' && Date.now() - created.getTime() >= olderThanMs)
           deleted.push({ key, revision })
@@ -146,11 +143,33 @@ export class Bucket<T> {
     }
   }
 
-  async #use<R>(key: string, bytes: Uint8Array, operation: (kv: KV) => Promise<R>): Promise<R> {
+  /** Everything a listing gives. One that breaks off with its connection, or hangs, is an error, and not the end. */
+  async #all<R>(listing: QueuedIterator<R>, nats: NatsConnection): Promise<R[]> {
+    let late = false
+    const timer = setTimeout(() => {
+      late = true
+      listing.stop()
+    }, LISTING_MS_MAX)
+    const all: R[] = []
+    try {
+      for await (const each of listing) all.push(each)
+    } finally {
+      clearTimeout(timer)
+    }
+    if (nats.isClosed()) throw new BusUnavailable()
+    if (late) throw new Error(`${this.#name}: not listed within ${LISTING_MS_MAX} ms`)
+    return all
+  }
+
+  async #use<R>(
+    key: string,
+    bytes: Uint8Array,
+    operation: (kv: KV, nats: NatsConnection) => Promise<R>,
+  ): Promise<R> {
     if (key.length > KEY_BYTES_MAX) throw new RangeError(`${this.#name}: a key of ${key.length} bytes`)
     sendable(this.#connection, `${this.#name} ${key}`, bytes)
     try {
-      return await this.#storage.use(async (_manager, nats) => operation(await this.#kv(nats)))
+      return await this.#storage.use(async (_manager, nats) => operation(await this.#kv(nats), nats))
     } catch (error) {
       if (!isWrongLastSequence(error)) throw error
       throw new RevisionMismatch(`${this.#name} ${key}`, { cause: error })
