@@ -67,13 +67,13 @@ describe('imports point one way', () => {
   test('subjects are written in packages/events alone', () => {
     const literal = /['"`](auction|quote|voice|im|campus|control|discovery)\.[\w{*$]+\./
     const withoutComments = (text: string) => text.replace(/\/\*[\s\S]*?\*\/|^\s*\/\/.*$/gm, '')
-    const strangers = files.filter(
+    const misplaced = files.filter(
       (file) =>
         !file.startsWith('packages/events/') &&
         !/\.test\.ts$|\/test\//.test(file) &&
         literal.test(withoutComments(readFileSync(resolve(root, file), 'utf8'))),
     )
-    expect(strangers).toEqual([])
+    expect(misplaced).toEqual([])
   })
 })
 

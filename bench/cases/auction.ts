@@ -4,9 +4,9 @@ import { eventually } from '@carillon/testkit'
 import { now, Remote } from '../remote.ts'
 import { type CaseResult, ms, percent, type Row, ratio, thousands } from '../result.ts'
 import { median, percentiles, spread } from '../statistics.ts'
-import { paced } from './pace.ts'
+import { callAtRate } from './publish-rate.ts'
+import { histogram, receiveAll } from './received-frames.ts'
 import { auctionToken, openAuctions, Stack } from './stack.ts'
-import { arrived, histogram } from './walked.ts'
 
 const FIRST = 1_000_000
 const WARM_UP_SECONDS = 2
@@ -52,16 +52,16 @@ async function deliver(options: {
       const payload = bid(auctionId, first + Math.floor(i / auctions))
       stack.bus.publish(auction.bid, { auctionId: String(auctionId) }, payload)
     }
-    await stack.load.call('walkFrames', layoutOf(1_000))
-    const warm = await paced(eventsPerSecond, WARM_UP_SECONDS, publish(0))
-    await arrived(stack.load, (warm / auctions) * connections)
-    await stack.load.call('walkFrames', layoutOf(1_000))
+    await stack.load.call('recordFrames', layoutOf(1_000))
+    const warm = await callAtRate(eventsPerSecond, WARM_UP_SECONDS, publish(0))
+    await receiveAll(stack.load, (warm / auctions) * connections)
+    await stack.load.call('recordFrames', layoutOf(1_000))
     // The warm-up's own figures are collected as garbage before the clock starts.
     await sleep(1_000)
-    const sent = await paced(eventsPerSecond, seconds, publish(warm))
+    const sent = await callAtRate(eventsPerSecond, seconds, publish(warm))
     const expected = (sent / auctions) * connections
-    const walked = await arrived(stack.load, expected)
-    const found = percentiles(walked.latencies)
+    const received = await receiveAll(stack.load, expected)
+    const found = percentiles(received.latencies)
     const counters = await stack.server.call<{ deliveries: number; writes: number }>('counters')
     const rows: Row[] = [
       {
@@ -72,16 +72,16 @@ async function deliver(options: {
       },
       {
         what: 'deliveries wanted / arrived / out of order',
-        measured: `${thousands(expected)} / ${thousands(walked.frames)} / ${walked.outOfOrder}`,
+        measured: `${thousands(expected)} / ${thousands(received.frames)} / ${received.outOfOrder}`,
         reach: 'none lost, all in order',
-        reached: walked.frames === expected && walked.outOfOrder === 0,
+        reached: received.frames === expected && received.outOfOrder === 0,
       },
       {
         what: 'messages for each socket write',
         measured: (counters.deliveries / counters.writes).toFixed(2),
       },
     ]
-    return { rows, notes: [`Latencies: ${histogram(walked.latencies)}`] }
+    return { rows, notes: [`Latencies: ${histogram(received.latencies)}`] }
   } finally {
     await stack.stop()
   }

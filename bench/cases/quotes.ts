@@ -3,9 +3,9 @@ import { quote } from '@carillon/events'
 import { now } from '../remote.ts'
 import { type CaseResult, ms, thousands } from '../result.ts'
 import { percentiles } from '../statistics.ts'
-import { paced } from './pace.ts'
+import { callAtRate } from './publish-rate.ts'
+import { receiveAll } from './received-frames.ts'
 import { openQuotes, Stack } from './stack.ts'
-import { arrived } from './walked.ts'
 
 const CLIENTS = 1_000
 const MARKETS = 200
@@ -59,10 +59,10 @@ async function run(slow: boolean) {
             (_, i) => FIRST_MARKET + ((client * MARKETS_EACH + i) % MARKETS),
           )
     await openQuotes(stack, CLIENTS, marketsOf)
-    await stack.load.call('walkFrames', layout())
+    await stack.load.call('recordFrames', layout())
     if (slow) await stack.load.call('slow', { index: 0, bytesPerSecond: SLOW_BYTES_PER_SECOND })
     const before = await stack.server.call<{ rss: number }>('memory')
-    const sent = await paced(UPDATES_PER_SECOND, SECONDS, (i) => {
+    const sent = await callAtRate(UPDATES_PER_SECOND, SECONDS, (i) => {
       const market = FIRST_MARKET + (i % MARKETS)
       stack.bus.publish(
         quote.chloe,
@@ -71,7 +71,7 @@ async function run(slow: boolean) {
       )
     })
     const expected = (sent / MARKETS) * MARKETS_EACH * (CLIENTS - 1)
-    const walked = await arrived(stack.load, expected)
+    const received = await receiveAll(stack.load, expected)
     const after = await stack.server.call<{ rss: number }>('memory')
     const counters = await stack.server.call<{ queuedBytesMax: number; conflated: number }>('counters')
     let newest = true
@@ -82,7 +82,7 @@ async function run(slow: boolean) {
       newest = all.every((market) => last.get(market) === FIRST + sent / MARKETS - 1)
     }
     const grownMb = (after.rss - before.rss) / 2 ** 20
-    return { ...percentiles(walked.latencies), expected, walked, grownMb, counters, newest }
+    return { ...percentiles(received.latencies), expected, received, grownMb, counters, newest }
   } finally {
     await stack.stop()
   }
@@ -92,8 +92,8 @@ async function run(slow: boolean) {
 export async function quotes(): Promise<CaseResult> {
   const without = await run(false)
   const withSlow = await run(true)
-  const lost = without.expected - without.walked.frames + withSlow.expected - withSlow.walked.frames
-  const outOfOrder = without.walked.outOfOrder + withSlow.walked.outOfOrder
+  const lost = without.expected - without.received.frames + withSlow.expected - withSlow.received.frames
+  const outOfOrder = without.received.outOfOrder + withSlow.received.outOfOrder
   const difference = withSlow.p99 - without.p99
   return {
     title: 'One slow client among a thousand, on quote-interact',

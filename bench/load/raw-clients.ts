@@ -2,7 +2,7 @@ import { connect, type Socket } from 'node:net'
 import { now, serve } from '../remote.ts'
 
 /*
- * WebSocket clients as cheap as they can be: raw sockets that count bytes, or walk over frames of one known
+ * WebSocket clients as cheap as they can be: raw sockets that count bytes, or record frames of one known
  * length. The load must not be what is measured.
  */
 
@@ -46,7 +46,7 @@ let onWanted: (() => void) | undefined
 let acknowledge: Socket | undefined
 let burstBytes = 0
 let acknowledged = 0
-/** Where the sequence number and the time stand in a frame, when frames are walked over. */
+/** Where the sequence number and the time stand in a frame, when frames are recorded. */
 let layout: Layout | undefined
 let latencies: number[] = []
 let throttle: NodeJS.Timeout | undefined
@@ -109,7 +109,7 @@ function count(client: Client, data: Buffer, ready: () => void): void {
   }
   received += chunk.length
   client.bytes += chunk.length
-  if (layout) walk(client, chunk)
+  if (layout) record(client, chunk)
   if (acknowledge) {
     while (received - acknowledged >= burstBytes) {
       acknowledged += burstBytes
@@ -119,7 +119,7 @@ function count(client: Client, data: Buffer, ready: () => void): void {
   if (received >= wanted) onWanted?.()
 }
 
-function walk(client: Client, chunk: Buffer): void {
+function record(client: Client, chunk: Buffer): void {
   const { length, topicAt, topicDigits, sequenceAt, sequenceDigits, timeAt, timeDigits } = layout as Layout
   const data = client.rest.length > 0 ? Buffer.concat([client.rest, chunk]) : chunk
   const at = now()
@@ -169,7 +169,7 @@ serve({
     return now() - start
   },
   /** Acknowledges every so many bytes to the server's control port. */
-  async pace({ port, bytes }: { port: number; bytes: number }) {
+  async acknowledge({ port, bytes }: { port: number; bytes: number }) {
     acknowledge?.destroy()
     acknowledged = received
     burstBytes = bytes
@@ -186,14 +186,14 @@ serve({
     wanted = Number.POSITIVE_INFINITY
     return now()
   },
-  walkFrames(where: Layout) {
+  recordFrames(where: Layout) {
     layout = where
     latencies = []
     outOfOrder = 0
     frames = 0
     for (const client of clients) client.last.clear()
   },
-  walked: () => ({ frames, outOfOrder, latencies }),
+  recordedFrames: () => ({ frames, outOfOrder, latencies }),
   /** Makes one client read so many bytes a second, or freely again. */
   slow({ index, bytesPerSecond }: { index: number; bytesPerSecond: number | undefined }) {
     const client = clients[index] as Client

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 
 /** Calls so many times a second, evenly in steps of a few milliseconds, for so long. Answers how many calls. */
-export async function paced(
+export async function callAtRate(
   perSecond: number,
   seconds: number,
   call: (index: number) => void,

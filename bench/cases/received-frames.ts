@@ -1,21 +1,21 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Remote } from '../remote.ts'
 
-/** What the clients saw of the frames they walked over. */
-export interface Walked {
+/** What the clients recorded of the frames they received. */
+export interface ReceivedFrames {
   readonly frames: number
   readonly outOfOrder: number
   readonly latencies: number[]
 }
 
 /** Waits until so many frames have arrived, or no longer than a few seconds. */
-export async function arrived(load: Remote, expected: number): Promise<Walked> {
-  let walked = await load.call<Walked>('walked')
-  for (let tries = 0; walked.frames < expected && tries < 20; tries++) {
+export async function receiveAll(load: Remote, expected: number): Promise<ReceivedFrames> {
+  let received = await load.call<ReceivedFrames>('recordedFrames')
+  for (let tries = 0; received.frames < expected && tries < 20; tries++) {
     await sleep(250)
-    walked = await load.call<Walked>('walked')
+    received = await load.call<ReceivedFrames>('recordedFrames')
   }
-  return walked
+  return received
 }
 
 /** A histogram of latencies in words: how many fell below each bound, in milliseconds. */
