@@ -2,6 +2,7 @@ import { connects, latency, memory, soak } from './cases/auction.ts'
 import { discovery } from './cases/discovery.ts'
 import { fanoutBurst, fanoutSingle } from './cases/fanout.ts'
 import { quotes } from './cases/quotes.ts'
+import { subscriptions } from './cases/subscriptions.ts'
 import { wheel } from './cases/wheel.ts'
 import { keep, write } from './report.ts'
 import type { CaseResult } from './result.ts'
@@ -14,6 +15,7 @@ const cases: Readonly<Record<string, () => Promise<CaseResult>>> = {
   memory,
   connects,
   quotes,
+  subscriptions,
   discovery,
   wheel,
 }

@@ -208,6 +208,12 @@ serve({
       else client.socket.pause()
     }, 100)
   },
+  /** Every client sends its frames, as fast as they go. */
+  send({ frames: all }: { frames: readonly (readonly string[])[] }) {
+    for (const [i, { socket }] of clients.entries()) {
+      socket.write(Buffer.concat((all[i] ?? []).map(maskedText)))
+    }
+  },
   lastOf: ({ index }: { index: number }) => [...(clients[index] as Client).last],
   close() {
     for (const { socket } of clients.splice(0)) socket.destroy()

@@ -10,5 +10,6 @@ export function subscriptionsOf(listener: Listener): number {
 /** Resident bytes after a full collection, and how many connections there are. */
 export function memoryOf(listener: Listener) {
   global.gc?.()
-  return { rss: process.memoryUsage().rss, connections: listener.connections.size }
+  const { rss, heapUsed, external } = process.memoryUsage()
+  return { rss, heap: heapUsed + external, connections: listener.connections.size }
 }

@@ -22,10 +22,14 @@ setInterval(() => {
 }, 200)
 
 serve({
-  ports: () => ({ port: service.listener.port }),
+  ports: () => ({ port: service.listener.port, admin: service.adminPort }),
   ready: () => service.bus.connected,
   settle: () => service.bus.roundTrip(),
   subscriptions: () => subscriptionsOf(service.listener),
   memory: () => memoryOf(service.listener),
+  framesIn: async () =>
+    Number(
+      /carillon_frames_in_total\{[^}]*\} (\d+)/.exec(await service.metrics.registry.metrics())?.[1] ?? 0,
+    ),
   counters: () => ({ ...service.listener.counters, onReleased: undefined, queuedBytesMax }),
 })
