@@ -149,9 +149,10 @@ export async function memory(): Promise<CaseResult> {
   }
 }
 
-type Heap = Record<string, { count: number; bytes: number }>
+export type Heap = Record<string, { count: number; bytes: number }>
 
-function grown(before: Heap, after: Heap, connections: number): string {
+/** What of each kind has been added to the heap, divided by a number of connections, topics … */
+export function grown(before: Heap, after: Heap, connections: number): string {
   return Object.entries(after)
     .map(([name, { count, bytes }]) => ({
       name,

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { eventually } from '@carillon/testkit'
 import { type CaseResult, ms, thousands } from '../result.ts'
+import { grown, type Heap } from './auction.ts'
 import { openQuotes, Stack } from './stack.ts'
 
 const CONNECTIONS = 20
@@ -9,7 +10,6 @@ const PROBE_MS = 5
 
 interface Memory {
   readonly rss: number
-  readonly heap: number
 }
 
 /** What following costs: memory for each market, and the loop while many are asked for again in one burst. */
@@ -21,10 +21,12 @@ export async function subscriptions(): Promise<CaseResult> {
     // What the first connections and the first code that runs cost is no part of it.
     await openQuotes(stack, CONNECTIONS, (i) => [1_000_000 + i])
     await sleep(1_000)
+    const heapBefore = await stack.server.call<Heap>('heap')
     const before = await stack.server.call<Memory>('memory')
     await openQuotes(stack, CONNECTIONS, marketsOf)
     await sleep(2_000)
     const after = await stack.server.call<Memory>('memory')
+    const heapAfter = await stack.server.call<Heap>('heap')
     const followed = CONNECTIONS * MARKETS_EACH
 
     const again = Array.from({ length: 2 * CONNECTIONS }, (_, i) =>
@@ -43,7 +45,7 @@ export async function subscriptions(): Promise<CaseResult> {
     )
     const tookMs = performance.now() - startedAtMs
     const slowestMs = await healthz.stop()
-    const bytesEach = (after.heap - before.heap) / followed
+    const bytesEach = (sizeOf(heapAfter) - sizeOf(heapBefore)) / followed
     return {
       title: 'What following costs, on quote-interact',
       how: `${CONNECTIONS} connections follow ${thousands(MARKETS_EACH)} markets each, no two the same, and ask for all of them again in one burst.`,
@@ -61,10 +63,17 @@ export async function subscriptions(): Promise<CaseResult> {
           reached: slowestMs <= 500,
         },
       ],
+      notes: [
+        `What one followed market keeps alive (heap snapshots): ${grown(heapBefore, heapAfter, followed)}`,
+      ],
     }
   } finally {
     await stack.stop()
   }
+}
+
+function sizeOf(heap: Heap): number {
+  return Object.values(heap).reduce((sum, { bytes }) => sum + bytes, 0)
 }
 
 /** Asks for /healthz all the time; tells how long the slowest answer took. */

@@ -4,7 +4,7 @@ import { profiling } from '../profile.ts'
 import { serve } from '../remote.ts'
 import { memoryOf, subscriptionsOf } from './listener.ts'
 
-/** The real auction-push, with an ear for the bench. */
+/** The real auction-push, with what the bench measures. */
 const service = create(
   readConfig({
     ...process.env,

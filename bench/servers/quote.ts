@@ -1,8 +1,9 @@
 import { create, readConfig } from '@carillon/quote-interact'
+import { instancesByConstructor } from '../heap.ts'
 import { serve } from '../remote.ts'
 import { memoryOf, subscriptionsOf } from './listener.ts'
 
-/** The real quote-interact, with an ear for the bench. */
+/** The real quote-interact, with what the bench measures. */
 const service = create(
   readConfig({
     ...process.env,
@@ -27,6 +28,7 @@ serve({
   settle: () => service.bus.roundTrip(),
   subscriptions: () => subscriptionsOf(service.listener),
   memory: () => memoryOf(service.listener),
+  heap: instancesByConstructor,
   framesIn: async () =>
     Number(
       /carillon_frames_in_total\{[^}]*\} (\d+)/.exec(await service.metrics.registry.metrics())?.[1] ?? 0,
