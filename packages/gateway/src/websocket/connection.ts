@@ -9,6 +9,7 @@ import { RateLimit, ViolationCounter } from '../limits.ts'
 import { OrderedActions } from '../ordered-actions.ts'
 import type { UserShare } from '../user-share.ts'
 import { beforeReceiveError, type RawSocket, rawSocketOf, unfinishedBytesOf } from './raw-socket.ts'
+import { frameTooLarge, receiveError } from './receive-error.ts'
 import { UnfinishedMessage } from './unfinished-message.ts'
 
 /** What an app does with one connection. */
@@ -268,7 +269,7 @@ export class Connection implements ClientConnection, Sink, Timed {
     if (!this.#admit(data.length)) return
     const { gateway } = this.#context
     try {
-      if (data.length > gateway.limits.frameBytesMax) throw this.#frameTooLarge()
+      if (data.length > gateway.limits.frameBytesMax) throw frameTooLarge(gateway.limits)
       if (!isBinary) this.#handler?.text(data.toString())
       else if (this.#handler?.binary) this.#handler.binary(data)
       else throw new ProtocolError('binary_frame', 'frames must be text')
@@ -357,19 +358,7 @@ export class Connection implements ClientConnection, Sink, Timed {
 
   #receiveError(error: Error): void {
     if (this.#closing) return
-    this.outbox.send(this.#context.errorFrame(this.#whyNotReceived(error)))
-  }
-
-  #whyNotReceived(error: Error): ProtocolError {
-    const { fragmentsMax } = this.#context.gateway.limits
-    switch ((error as NodeJS.ErrnoException).code) {
-      case 'WS_ERR_UNSUPPORTED_MESSAGE_LENGTH':
-        return this.#frameTooLarge()
-      case 'WS_ERR_TOO_MANY_BUFFERED_PARTS':
-        return new ProtocolError('too_many_fragments', `a message may have ${fragmentsMax} fragments`)
-      default:
-        return new ProtocolError('malformed_frame', 'not a valid WebSocket frame')
-    }
+    this.outbox.send(this.#context.errorFrame(receiveError(error, this.#context.gateway.limits)))
   }
 
   #refuseUnfinished(): void {
@@ -381,11 +370,6 @@ export class Connection implements ClientConnection, Sink, Timed {
 
   #wakesWithin(ms: number): boolean {
     return this.#deadline.linked && this.#deadline.atMs <= this.#context.gateway.clock.monotonic() + ms
-  }
-
-  #frameTooLarge(): ProtocolError {
-    const { frameBytesMax } = this.#context.gateway.limits
-    return new ProtocolError('frame_too_large', `a frame may have ${frameBytesMax} bytes`)
   }
 }
 
