@@ -14,6 +14,7 @@ const variables = Type.Object({
   IM_CUSTOM_TIMEOUT_MS: service.env.integer(100, 60_000, 10_000),
   IM_MAX_REQUESTS: service.env.integer(1, 1_000_000, imLimits.requests.total.count),
   IM_MAX_CONVERSATIONS: service.env.integer(1, 100_000, imLimits.conversationsMax),
+  IM_MAX_FOLLOWED_CONVERSATIONS: service.env.integer(1, 10_000_000, imLimits.followedConversationsMax),
 })
 
 /** Batches of messages are larger than other protocols' commands; NATS takes 1 MB. */
@@ -59,6 +60,7 @@ export function readConfig(environment: service.Environment): ImConfig {
     im: {
       ...imLimits,
       conversationsMax: values.IM_MAX_CONVERSATIONS,
+      followedConversationsMax: values.IM_MAX_FOLLOWED_CONVERSATIONS,
       requests: {
         ...imLimits.requests,
         total: { ...imLimits.requests.total, count: values.IM_MAX_REQUESTS },

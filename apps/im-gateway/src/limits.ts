@@ -17,6 +17,8 @@ export interface ImLimits {
   readonly methodBytesMax: number
   /** Conversations of one user whose messages are pushed; the others are found by syncing. */
   readonly conversationsMax: number
+  /** Different conversations of all users of the instance. */
+  readonly followedConversationsMax: number
   /** Notices that a device has not acknowledged and that are sent to it. */
   readonly noticesInFlightMax: number
   /** From the authentication to `connected`. */
@@ -32,6 +34,7 @@ export const imLimits: ImLimits = {
   reqIdBytesMax: 1_024,
   methodBytesMax: 512,
   conversationsMax: 5_000,
+  followedConversationsMax: 200_000,
   noticesInFlightMax: 20,
   openingMs: 15_000,
 }

@@ -149,6 +149,7 @@ describe('PROTOCOL.md', () => {
       noticeRedeliveryMs,
       im.noticesInFlightMax,
       im.conversationsMax,
+      im.followedConversationsMax,
       customTimeoutMs,
       connection.count,
       connection.bytes,
@@ -165,9 +166,14 @@ describe('PROTOCOL.md', () => {
       limits.connectionsPerAddressMax,
       limits.connectionsPerUserMax,
       limits.framesPerSecondMax,
+      limits.framesPerSecondPerUserMax,
       limits.outboxBytesMax,
       limits.frameBytesMax,
       limits.frameBytesHardMax,
+      limits.fragmentsMax,
+      limits.unfinishedMessageMs,
+      limits.unfinishedBytesPerUserMax,
+      limits.unfinishedBytesMax,
       limits.violationsMax,
     ])
   })

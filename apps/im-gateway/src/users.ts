@@ -135,9 +135,12 @@ export class Users {
   }
 
   async #load(user: User): Promise<void> {
-    const { bus, messages, limits } = this.#options
+    const { bus, messages, conversations, limits } = this.#options
     await this.#limit(async () => {
       if (!this.#isPresent(user)) return
+      // Who is followed already stays so: only newcomers are sent elsewhere.
+      if (!user.loaded && conversations.size >= limits.followedConversationsMax)
+        throw new Error(`${limits.followedConversationsMax} conversations are followed, which is the limit`)
       user.memberships.asking()
       const memberships = await messages.conversations(user.id, limits.conversationsMax)
       if (!this.#isPresent(user)) return
