@@ -123,6 +123,27 @@ describe('a flush for many subscribers', () => {
     expect(all.at(-1)?.writes).toEqual(['123'])
   })
 
+  test('counts a subscriber of several topics once', () => {
+    const { topics, subscribers, turn } = setUp({ sliceMax: 4 })
+    const clients = [...subscribers(2, 'a', 'b'), ...subscribers(2, 'c')]
+    for (const name of ['a', 'b', 'c']) topics.publish(name, frame(name))
+    turn()
+    expect(got(clients)).toEqual(['ab', 'ab', 'c', 'c'])
+  })
+
+  test('has everybody wait once, whatever comes meanwhile', () => {
+    const { topics, subscribers, turn, turns } = setUp()
+    subscribers(9, 'a')
+    topics.publish('a', frame('1'))
+    turn()
+    for (const text of ['2', '3', '4']) {
+      topics.publish('a', frame(text))
+      topics.flush()
+    }
+    // Nine wait, of whom each turn serves two.
+    expect(turns()).toBe(5)
+  })
+
   test('shares its buffers', () => {
     const { topics, subscribers, turns } = setUp()
     const buffers = new Set<Uint8Array>()
