@@ -27,6 +27,7 @@ function fields({
     MAX_FRAMES_PER_SECOND: env.integer(1, 100_000, framesPerSecondMax),
     MAX_FRAMES_PER_SECOND_PER_USER: env.integer(1, 1_000_000, framesPerSecondMax * USER_CONNECTIONS),
     MAX_OUTBOX_BYTES: env.integer(1_024, 1_073_741_824, defaultLimits.outboxBytesMax),
+    DIRECT_WRITES: env.boolean(true),
   }
 }
 
@@ -51,6 +52,8 @@ export interface GatewayConfig extends CommonConfig {
   /** What discovery hands out; undefined for this machine and the port that is listened on. */
   readonly publicUrl: string | undefined
   readonly limits: Limits
+  /** Write to plain TCP sockets past their streams, where the system offers it. */
+  readonly directWrites: boolean
 }
 
 /** Maps the values of {@link gatewayVariables} and the common ones. */
@@ -68,6 +71,7 @@ export function gatewayConfig(
     port: of<number>('LISTEN_PORT'),
     portVariable: `${prefix}_LISTEN_PORT`,
     publicUrl: of<string | undefined>('PUBLIC_URL'),
+    directWrites: of<boolean>('DIRECT_WRITES'),
     limits: {
       ...defaultLimits,
       connectionsMax: of<number>('MAX_CONNECTIONS'),

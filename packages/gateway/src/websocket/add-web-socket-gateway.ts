@@ -1,6 +1,7 @@
 import type { GatewayCloseCodes } from '@carillon/codec'
 import type { Service } from '@carillon/service'
 import { addGateway } from '../add-gateway.ts'
+import { createDirectWriter } from '../create-direct-writer.ts'
 import type { GatewayConfig } from '../gateway-config.ts'
 import type { Connection } from './connection.ts'
 import { Listener, type ListenerOptions } from './listener.ts'
@@ -18,10 +19,19 @@ export function addWebSocketGateway(
 ): Listener {
   const { host, trustedProxies } = service.config
   const { port, portVariable } = config
+  const directWriter = createDirectWriter(service, config)
   return addGateway<Connection, Listener>(
     service,
     config,
     closeCodes,
-    (gateway) => new Listener(gateway, { host, port, portVariable, trustedProxies, ...options }),
+    (gateway) =>
+      new Listener(gateway, {
+        host,
+        port,
+        portVariable,
+        trustedProxies,
+        ...options,
+        ...(directWriter && { directWriter }),
+      }),
   )
 }

@@ -4,6 +4,7 @@ import { Outbox, type Sink } from '@carillon/fanout'
 import { Deadline, type Timed } from '@carillon/service'
 import type { WebSocket } from 'ws'
 import type { ClientConnection, Identity } from '../client-connection.ts'
+import { DirectWriter } from '../direct-writer.ts'
 import type { Gateway } from '../gateway.ts'
 import { RateLimit, ViolationCounter } from '../limits.ts'
 import { OrderedActions } from '../ordered-actions.ts'
@@ -33,6 +34,8 @@ export interface ConnectionContext {
   readonly pingIntervalMs: number
   /** An error in the protocol's own form, as a prepared frame. */
   readonly errorFrame: (error: ProtocolError) => Uint8Array
+  /** Writes to sockets that it fits past their streams; without it everything goes through them. */
+  readonly directWriter: DirectWriter | undefined
 }
 
 const CONNECTION = Symbol('connection')
@@ -59,6 +62,7 @@ export class Connection implements ClientConnection, Sink, Timed {
   readonly #socket: WebSocket
   readonly #raw: RawSocket
   readonly #context: ConnectionContext
+  readonly #directWriter: DirectWriter | undefined
   readonly #rate: RateLimit
   readonly #deadline = new Deadline(this)
   #identity: Identity | undefined
@@ -73,6 +77,8 @@ export class Connection implements ClientConnection, Sink, Timed {
   #pingedAtMs: number
   /** Too many violations: frames are not looked at any more. */
   #banned = false
+  /** What the direct writer has sent, which the stream does not count. */
+  #directBytes = 0
   #closing = false
   #ended = false
 
@@ -90,6 +96,7 @@ export class Connection implements ClientConnection, Sink, Timed {
     this.#socket = socket
     this.#raw = rawSocketOf(socket)
     this.#context = context
+    if (DirectWriter.fits(this.#raw)) this.#directWriter = context.directWriter
     this.#lastFrameAtMs = clock.monotonic()
     this.#pingedAtMs = this.#lastFrameAtMs
     this.#rate = new RateLimit(limits.framesBurstMax, this.#lastFrameAtMs)
@@ -234,7 +241,7 @@ export class Connection implements ClientConnection, Sink, Timed {
       opened_at: this.openedAtMs,
       remote_address: this.remoteAddress,
       bytes_in: this.#raw.bytesRead ?? 0,
-      bytes_out: this.#raw.bytesWritten ?? 0,
+      bytes_out: (this.#raw.bytesWritten ?? 0) + this.#directBytes,
       queued_bytes: this.queuedBytes,
       subscriptions: [...(this.#handler?.subscriptions?.() ?? [])],
     }
@@ -251,7 +258,11 @@ export class Connection implements ClientConnection, Sink, Timed {
   }
 
   write(bytes: Uint8Array): void {
-    if (this.#socket.readyState === this.#socket.OPEN) this.#raw.write(bytes)
+    if (this.#socket.readyState !== this.#socket.OPEN) return
+    const taken = this.#directWriter === undefined ? 0 : this.#directWriter.write(this.#raw, bytes)
+    this.#directBytes += taken
+    // What the kernel did not take waits in the stream, before everything that comes later.
+    if (taken < bytes.length) this.#raw.write(taken === 0 ? bytes : bytes.subarray(taken))
   }
 
   onceDrained(callback: () => void): void {

@@ -11,6 +11,7 @@ import websocket from '@fastify/websocket'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import type { WebSocket } from 'ws'
 import type { Identity } from '../client-connection.ts'
+import type { DirectWriter } from '../direct-writer.ts'
 import type { Gateway, Refusal } from '../gateway.ts'
 import type { Registry } from '../registry.ts'
 import type { Transport } from '../transport.ts'
@@ -38,6 +39,8 @@ export interface ListenerOptions {
   readonly idleTimeoutMs: () => number
   /** Default: no pings. */
   readonly pingIntervalMs?: number
+  /** Default: everything is written through the sockets' streams. */
+  readonly directWriter?: DirectWriter
 }
 
 /** Longer than any request line that Node accepts: a long token is refused as a token, not as a path. */
@@ -54,8 +57,8 @@ export class Listener implements Transport {
   constructor(gateway: Gateway<Connection>, options: ListenerOptions) {
     this.#gateway = gateway
     this.#options = options
-    const { idleTimeoutMs, errorFrame, pingIntervalMs = 0 } = options
-    this.#context = { gateway, idleTimeoutMs, errorFrame, pingIntervalMs }
+    const { idleTimeoutMs, errorFrame, pingIntervalMs = 0, directWriter } = options
+    this.#context = { gateway, idleTimeoutMs, errorFrame, pingIntervalMs, directWriter }
     const { limits, log, wheel } = gateway
     this.#server = createHttpServer({
       wheel,
