@@ -1,6 +1,7 @@
 import { connects, latency, memory, soak } from './cases/auction.ts'
 import { discovery } from './cases/discovery.ts'
 import { fanoutBurst, fanoutSingle } from './cases/fanout.ts'
+import { longFlush } from './cases/long-flush.ts'
 import { quotes } from './cases/quotes.ts'
 import { subscriptions } from './cases/subscriptions.ts'
 import { wheel } from './cases/wheel.ts'
@@ -10,6 +11,7 @@ import type { CaseResult } from './result.ts'
 const cases: Readonly<Record<string, () => Promise<CaseResult>>> = {
   'fanout-single': fanoutSingle,
   'fanout-burst': fanoutBurst,
+  'long-flush': longFlush,
   latency,
   soak,
   memory,

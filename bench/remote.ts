@@ -16,6 +16,12 @@ export function serve(methods: Methods): void {
 
 const pinnable = process.platform === 'linux' && spawnSync('taskset', ['-V']).status === 0
 
+/** Keeps a process on one core, where that can be arranged. */
+export function pin(child: ChildProcess, core: number): void {
+  if (!pinnable) return
+  spawnSync('taskset', ['-a', '-p', '-c', String(core), String(child.pid)], { stdio: 'ignore' })
+}
+
 /** A child process of the bench, on a core of its own where that can be arranged. */
 export class Remote {
   readonly #child: ChildProcess
@@ -35,11 +41,7 @@ export class Remote {
       execArgv: ['--import', 'tsx', '--expose-gc', ...(options.flags ?? [])],
       stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
     })
-    if (pinnable && options.core !== undefined) {
-      spawnSync('taskset', ['-a', '-p', '-c', String(options.core), String(this.#child.pid)], {
-        stdio: 'ignore',
-      })
-    }
+    if (options.core !== undefined) pin(this.#child, options.core)
     this.#child.on('message', ({ id, result, error }: { id: number; result: unknown; error?: string }) => {
       const waiting = this.#pending.get(id)
       this.#pending.delete(id)

@@ -1,9 +1,10 @@
 import { spliceTextFrame } from '@carillon/codec'
 import { Topics } from '@carillon/fanout'
-import { type Connection, defaultLimits, Gateway, Listener } from '@carillon/gateway'
+import { type Connection, DirectWriter, defaultLimits, Gateway, Listener, loadSend } from '@carillon/gateway'
 import { createLogger, Metrics, systemClock, TimingWheel } from '@carillon/service'
 import { profiling } from '../profile.ts'
 import { serve } from '../remote.ts'
+import { holding } from './holding.ts'
 import { Publisher } from './publisher.ts'
 
 /** Carillon's own way: the real listener, and the real topics. */
@@ -25,6 +26,7 @@ const gateway = new Gateway<Connection>({
   log: createLogger('bench', 'bench', 'error'),
   metrics: new Metrics('bench'),
 })
+const send = process.env.DIRECT_WRITES === 'false' ? undefined : loadSend()
 const listener = new Listener(gateway, {
   host: '127.0.0.1',
   port: 0,
@@ -32,6 +34,7 @@ const listener = new Listener(gateway, {
   trustedProxies: { type: 'none' },
   errorFrame: () => Buffer.alloc(0),
   idleTimeoutMs: () => 0,
+  ...(send && { directWriter: new DirectWriter(send) }),
 })
 const topics = new Topics({ policy: 'disconnect' })
 listener.accept(
@@ -50,4 +53,5 @@ serve({
   run: (options: { events: number; burst: number; message: string; window: number }) =>
     publisher.run((message) => topics.publish('t', spliceTextFrame(Buffer.from(message))), options),
   ...profiling(),
+  ...holding(),
 })
