@@ -39,7 +39,7 @@ describe.each(ways)('connections that are written to %s', (_name, way) => {
       host: '127.0.0.1',
       port: 0,
       portVariable: 'TEST_PORT',
-      trustProxy: false,
+      trustedProxies: { type: 'none' },
       errorFrame: ({ message }) => textFrame(message),
       idleTimeoutMs: () => 0,
       ...(directWriter && { directWriter }),
