@@ -1,4 +1,6 @@
 import { parseArgs } from 'node:util'
+import { campusCase } from './campus.ts'
+import { imCase } from './im/case.ts'
 import { voice } from './voice.ts'
 
 /** What a case is told; each takes what it needs. */
@@ -15,7 +17,7 @@ export interface ChaosOptions {
 /** A case answers what did not hold; nothing, if everything did. */
 export type ChaosCase = (options: ChaosOptions) => Promise<readonly string[]>
 
-const cases: Readonly<Record<string, ChaosCase>> = { voice }
+const cases: Readonly<Record<string, ChaosCase>> = { voice, im: imCase, campus: campusCase }
 
 const { positionals, values } = parseArgs({
   allowPositionals: true,
