@@ -1,6 +1,6 @@
 import { parseArgs } from 'node:util'
 import { campusCase } from './campus.ts'
-import { imCase } from './im/case.ts'
+import { im } from './im.ts'
 import { voice } from './voice.ts'
 
 /** What a case is told; each takes what it needs. */
@@ -17,7 +17,7 @@ export interface ChaosOptions {
 /** A case answers what did not hold; nothing, if everything did. */
 export type ChaosCase = (options: ChaosOptions) => Promise<readonly string[]>
 
-const cases: Readonly<Record<string, ChaosCase>> = { voice, im: imCase, campus: campusCase }
+const cases: Readonly<Record<string, ChaosCase>> = { campus: campusCase, im, voice }
 
 const { positionals, values } = parseArgs({
   allowPositionals: true,

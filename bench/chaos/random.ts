@@ -8,21 +8,3 @@ export function seeded(seed: number): () => number {
     return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32
   }
 }
-
-/** Choices that a seed repeats. */
-export class Random {
-  /** A number from 0 to 1, without 1. */
-  readonly next: () => number
-
-  constructor(seed: number) {
-    this.next = seeded(seed)
-  }
-
-  between(least: number, most: number): number {
-    return least + Math.floor(this.next() * (most - least + 1))
-  }
-
-  pick<T>(items: readonly T[]): T {
-    return items[Math.floor(this.next() * items.length)] as T
-  }
-}

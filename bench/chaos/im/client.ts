@@ -1,7 +1,7 @@
 import { im } from '@carillon/codec'
 import { loginToken } from '@carillon/testkit'
 import { WebSocket } from 'ws'
-import type { Random } from '../random.ts'
+import type { Choices } from './choices.ts'
 import type { Ledger, Seen } from './ledger.ts'
 
 const { ActiveEvent } = im
@@ -18,7 +18,7 @@ export class ImClient {
   readonly #urls: readonly string[]
   readonly #convIds: readonly string[]
   readonly #ledger: Ledger
-  readonly #random: Random
+  readonly #random: Choices
   readonly #waiting = new Map<string, (response: im.ResponseBody | undefined) => void>()
   readonly #acking = new Set<string>()
   #socket: WebSocket | undefined
@@ -35,7 +35,7 @@ export class ImClient {
     urls: readonly string[],
     convIds: readonly string[],
     ledger: Ledger,
-    random: Random,
+    random: Choices,
   ) {
     this.userId = userId
     this.#urls = urls

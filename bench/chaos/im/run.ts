@@ -3,9 +3,9 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Bus } from '@carillon/bus'
 import { im } from '@carillon/events'
-import { eventually, freePorts, NatsServer, PostgresServer } from '@carillon/testkit'
-import { Random } from '../random.ts'
-import { AppProcess, type Victim } from './app-process.ts'
+import { eventually, NatsServer, PostgresServer } from '@carillon/testkit'
+import { AppProcess, freePorts, type Victim } from './app-process.ts'
+import { Choices } from './choices.ts'
 import { ImClient, pause } from './client.ts'
 import { Ledger } from './ledger.ts'
 
@@ -28,7 +28,7 @@ const SETTLE_MS = 60_000
  */
 export async function runImChaos(options: ImChaosOptions): Promise<Ledger> {
   const { engine, seconds, seed, print = () => {}, clients: clientCount = 20 } = options
-  const random = new Random(seed)
+  const random = new Choices(seed)
   const ledger = new Ledger()
   const died = (reason: string) => ledger.violation(reason)
   const folder = await mkdtemp(join(tmpdir(), 'carillon-chaos-'))
@@ -95,10 +95,10 @@ export async function runImChaos(options: ImChaosOptions): Promise<Ledger> {
     const own = (userId: string) =>
       [...members].flatMap(([convId, list]) => (list.includes(userId) ? [convId] : []))
     // What is killed, and when, is repeated by the seed; what clients do has numbers of its own.
-    const talk = new Random(seed + 1_000)
+    const talk = new Choices(seed + 1_000)
     const end = { now: false }
     for (const userId of users)
-      clients.push(new ImClient(userId, urls, own(userId), ledger, new Random(seed + clients.length + 1)))
+      clients.push(new ImClient(userId, urls, own(userId), ledger, new Choices(seed + clients.length + 1)))
     const running = clients.map((client) => client.run())
     const talking = clients.map(async (client) => {
       const convIds = own(client.userId)
