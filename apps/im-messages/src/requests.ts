@@ -21,15 +21,15 @@ export class Requests {
 
   constructor({ metrics, log }: RequestsOptions) {
     this.#log = log
-    const answers = metrics.counter('im_requests_total', 'Requests by kind and code', ['request', 'code'])
+    const answers = metrics.counter('im_rpc_total', 'Requests by kind and code', ['request', 'code'])
     this.#count = (request, code) => answers.inc({ request, code: Code[code] as string })
     const seconds = metrics.histogram(
-      'im_request_seconds',
+      'im_rpc_seconds',
       'From the arrival of a request to its answer',
       [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10],
     )
     this.#seconds = (_request, value) => seconds.observe(value)
-    metrics.gaugeOf('im_requests_in_flight', 'Requests being worked on', () => this.#inFlight)
+    metrics.gaugeOf('im_rpc_in_flight', 'Requests being worked on', () => this.#inFlight)
   }
 
   get inFlight(): number {

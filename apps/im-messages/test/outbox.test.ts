@@ -117,7 +117,7 @@ several('several message services on %s', (engine) => {
     for (const service of services) {
       const metrics = await service.metrics.registry.metrics()
       expect(metrics).toMatch(
-        /carillon_im_requests_total\{request="im.rpc.SendMsgList",code="Success"[^}]*\} [1-9]/,
+        /carillon_im_rpc_total\{request="im.rpc.SendMsgList",code="Success"[^}]*\} [1-9]/,
       )
     }
   }, 60_000)
