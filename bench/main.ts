@@ -1,6 +1,7 @@
 import { connects, latency, memory, soak } from './cases/auction.ts'
 import { discovery } from './cases/discovery.ts'
 import { fanoutBurst, fanoutSingle } from './cases/fanout.ts'
+import { imMessages } from './cases/im-messages.ts'
 import { longFlush } from './cases/long-flush.ts'
 import { quotes } from './cases/quotes.ts'
 import { subscriptions } from './cases/subscriptions.ts'
@@ -20,6 +21,7 @@ const cases: Readonly<Record<string, () => Promise<CaseResult>>> = {
   subscriptions,
   discovery,
   wheel,
+  'im-messages': imMessages,
 }
 
 const asked = process.argv.slice(2)

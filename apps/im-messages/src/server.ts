@@ -22,12 +22,14 @@ import { type Answer, Requests } from './requests.ts'
 import { RetentionWalk } from './retention-walk.ts'
 import type { Committed } from './store/commit-plan.ts'
 import { sendDue } from './store/delayed.ts'
+import { clearUp } from './store/upkeep.ts'
 import { Worker } from './worker.ts'
 
 export { type MessagesConfig, readConfig } from './config.ts'
 
 const DUE_INTERVAL_MS = 250
 const RETENTION_INTERVAL_MS = 60_000
+const UPKEEP_INTERVAL_MS = 60_000
 /** How long the end of the service waits for requests that are under way. */
 const DRAIN_MS = 5_000
 
@@ -97,7 +99,14 @@ export function create(config: MessagesConfig, overrides: Overrides = {}) {
     log,
     run: () => walk.step(),
   })
-  const workers = [due, retention]
+  // PostgreSQL clears up after itself; the embedded database has nobody who would.
+  const upkeep = new Worker({
+    name: 'upkeep',
+    intervalMs: UPKEEP_INTERVAL_MS,
+    log,
+    run: () => clearUp(database),
+  })
+  const workers = [due, retention, ...(database.shared ? [] : [upkeep])]
 
   // Requests → answers.
   const requests = new Requests({ metrics, log })

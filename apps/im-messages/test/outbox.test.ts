@@ -1,3 +1,5 @@
+import { im as proto } from '@carillon/codec'
+import { im } from '@carillon/events'
 import { eventually } from '@carillon/testkit'
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals'
 import { sql } from 'kysely'
@@ -74,16 +76,26 @@ describe.each(engines)('from commit to push on %s', (engine) => {
       )
       return rows[0]?.count === 5
     })
+    const outbox = async () => {
+      const { rows } = await service.database.run((session) =>
+        sql<{ count: number }>`select count(*)::int as count from outbox`.execute(session),
+      )
+      return rows[0]?.count
+    }
+    expect(await outbox()).toBeGreaterThan(0)
     await stage.nats.resume()
-    await eventually(() => pushed.messages.length >= 5, 20_000)
-    expect([...new Set(pushed.seqs)]).toEqual(['1', '2', '3', '4', '5'])
-    expect(pushed.messages.map(({ content }) => Buffer.from(content).toString()).slice(-5)).toEqual([
-      '1',
-      '2',
-      '3',
-      '4',
-      '5',
-    ])
+    await eventually(async () => (await outbox()) === 0, 20_000)
+    await eventually(() => stage.bus.connected)
+    // Whoever was not back when they were published, as a gateway may be, asks for them.
+    const request = proto.rpc.CatchUpReq.encode({ items: [{ convId: 'group:a', afterSeq: '0' }] }).finish()
+    const { items } = proto.rpc.CatchUpResp.decode(await stage.bus.request(im.catchUp, {}, request))
+    const texts = items[0]?.messages?.map((bytes) =>
+      Buffer.from(proto.MsgData.decode(bytes).content).toString(),
+    )
+    expect(texts).toEqual(['1', '2', '3', '4', '5'])
+    await ann.send('group:a', '6')
+    await eventually(() => pushed.seqs.at(-1) === '6')
+    expect(pushed.seqs).toEqual(['1', '2', '3', '4', '5', '6'].slice(-pushed.seqs.length))
   })
 })
 

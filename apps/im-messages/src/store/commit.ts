@@ -150,7 +150,7 @@ async function insertMessages(
       ) as w (conv_id, no, first_seq, max_seq, bytes)
     ), counted as (
       update conversations c set max_seq = w.max_seq, outbox_no = w.no, updated_at = ${nowMs}::bigint
-      from changed w where c.conv_id = w.conv_id
+      from changed w where c.conv_id = w.conv_id and c.conv_id = any(${textArray(changed.map((c) => c.convId))})
     )
     insert into outbox (conv_id, no, kind, first_seq, last_seq, bytes, created_at)
     select conv_id, no, 'messages', first_seq, max_seq, bytes, ${nowMs}::bigint from changed`.execute(session)

@@ -83,13 +83,17 @@ async function entriesOf(session: Session, rows: readonly Row[]): Promise<Entry[
       server_time: number
       body: Uint8Array
     }>`
-      select r.no, m.conv_id, m.seq, m.server_time, m.body
+      select r.no, r.conv_id, m.seq, m.server_time, m.body
       from unnest(
         ${textArray(ranges.map((row) => row.conv_id))}, ${bigintArray(ranges.map((row) => row.no))},
         ${bigintArray(ranges.map((row) => row.first_seq))}, ${bigintArray(ranges.map((row) => row.last_seq))}
       ) as r (conv_id, no, first_seq, last_seq)
-      join messages m on m.conv_id = r.conv_id and m.seq between r.first_seq and r.last_seq
-      order by m.conv_id, m.seq`.execute(session)
+      cross join lateral (
+        -- Each range from the index: without the offset the planner may join, and read the whole table for it.
+        select seq, server_time, body from messages
+        where conv_id = r.conv_id and seq between r.first_seq and r.last_seq offset 0
+      ) as m
+      order by r.conv_id, m.seq`.execute(session)
     for (const { no, conv_id: convId, seq, server_time: serverTimeMs, body } of found.rows) {
       const key = `${no} ${convId}`
       const printed = printStored({ convId, seq, serverTimeMs, body })

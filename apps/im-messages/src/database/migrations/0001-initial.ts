@@ -112,6 +112,13 @@ export async function up(db: Kysely<unknown>): Promise<void> {
       primary key (user_id, pos)
     )`.execute(db)
 
+  // Tables that rows only pass through: what they leave behind is cleared by its number, not by a share of the table.
+  for (const table of ['outbox', 'notice_outbox', 'offline_pushes', 'delayed_messages']) {
+    await sql`
+      alter table ${sql.table(table)} set (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 2000)
+      `.execute(db)
+  }
+
   // Everything up to floor_pos is acknowledged by this device, in whatever conversation.
   await sql`
     create table notice_devices (
