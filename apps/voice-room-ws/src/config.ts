@@ -24,18 +24,22 @@ const variables = Type.Object({
   VOICE_LEASE_MS: env.integer(500, 600_000, 10_000),
 })
 
-function problems({ NODE_ENV, ...environment }: service.Environment): readonly string[] {
-  const { VOICE_SID_SECRET, VOICE_SID_VERIFIER, VOICE_SIGN, VOICE_SIGN_SECRET } = environment
-  const found: string[] = []
-  if (VOICE_SIGN === 'hmac-sha256' && !VOICE_SIGN_SECRET)
-    found.push('VOICE_SIGN_SECRET is required with VOICE_SIGN=hmac-sha256')
-  if (NODE_ENV !== 'production') return found
-  if (VOICE_SID_VERIFIER !== 'nats' && !VOICE_SID_SECRET)
-    found.push('VOICE_SID_SECRET is required in production')
-  if (VOICE_SID_SECRET === DEVELOPMENT_SECRET) found.push('VOICE_SID_SECRET is the development secret')
-  else if (VOICE_SID_SECRET && VOICE_SID_SECRET.length < 16)
-    found.push('VOICE_SID_SECRET is shorter than 16 characters')
-  return found
+function problems(environment: service.Environment): readonly string[] {
+  const { VOICE_SID_VERIFIER, VOICE_SIGN, VOICE_SIGN_SECRET } = environment
+  return [
+    ...(VOICE_SIGN === 'hmac-sha256' && !VOICE_SIGN_SECRET
+      ? ['VOICE_SIGN_SECRET is required with VOICE_SIGN=hmac-sha256']
+      : []),
+    ...(VOICE_SIGN_SECRET && VOICE_SIGN_SECRET.length < 16
+      ? ['VOICE_SIGN_SECRET is shorter than 16 characters']
+      : []),
+    ...(VOICE_SID_VERIFIER === 'nats'
+      ? []
+      : service.secretProblems(environment, {
+          variable: 'VOICE_SID_SECRET',
+          developmentSecret: DEVELOPMENT_SECRET,
+        })),
+  ]
 }
 
 /** Times are in the unit of their names. */

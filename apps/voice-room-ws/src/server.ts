@@ -37,6 +37,7 @@ import { Queue } from './queue.ts'
 import { Records } from './records.ts'
 import { type AttemptRef, Relays } from './relays.ts'
 import { newRoom } from './room.ts'
+import { RoomEvents } from './room-events.ts'
 import { type Effect, openSession, type Session, step } from './session.ts'
 import { roomState, userState } from './state-queries.ts'
 import { channelsOf, isHeldBy, newUser } from './user.ts'
@@ -75,9 +76,14 @@ export function create(config: VoiceConfig, overrides: Overrides = {}) {
 
   // Presence: who holds whom, and what becomes of those whose connection or instance is gone.
   const connections = new Connections()
+  const leaseLost = metrics.counter(
+    'voice_lease_lost_total',
+    'How often this instance was taken for dead while it lived',
+  )
   const leases: Leases = new Leases({
     ...{ bus, clock, log, instanceId, leaseMs: config.leaseMs },
     lost() {
+      leaseLost.inc()
       for (const { connection } of connections) connection.close(closeCodes.leaseLost)
       listenForPeers()
     },
@@ -114,14 +120,17 @@ export function create(config: VoiceConfig, overrides: Overrides = {}) {
     answeredMs: 500,
     waitingMax: 20_000,
   })
+  const roomEvents = new RoomEvents({
+    ...{ clock, users, rooms, directory },
+    absentGraceMs: config.heartbeatTimeoutMs,
+  })
   const queues = [voiceWorkStream, voiceEvictionStream].map((stream): Queue => {
     const queue: Queue = new Queue({
       ...{ bus, clock, log, stream, openMax: config.relays.openMax },
       work: (item) => work.do(item),
     })
     const work = new Work({
-      ...{ bus, clock, users, rooms, directory, relays, answers },
-      absentGraceMs: config.heartbeatTimeoutMs,
+      ...{ bus, clock, users, directory, relays, answers, roomEvents },
       isOurs: (item) => queue.isOurs(item),
       upToDate: () => barrier.pass(),
     })

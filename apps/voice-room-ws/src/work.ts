@@ -4,7 +4,6 @@ import {
   type VoiceDelivered,
   type VoiceNotice,
   type VoiceNotices,
-  type VoiceVersion,
   voice,
   voiceInternal,
 } from '@carillon/events'
@@ -14,29 +13,17 @@ import type { Directory } from './directory.ts'
 import { isConfirmable, noticeText, subjectOf } from './notice.ts'
 import type { Records } from './records.ts'
 import type { RelayResult, Relays } from './relays.ts'
-import {
-  beginCall,
-  clearSeats,
-  decides,
-  finishCall,
-  occupy,
-  type RoomRecord,
-  seatOf,
-  vacate,
-} from './room.ts'
-import { endCall, enter, exit, seatValue, sit, stand, startCall, type UserRecord, unseat } from './user.ts'
-import { isSame } from './version.ts'
+import type { RoomEvents } from './room-events.ts'
+import type { UserRecord } from './user.ts'
 
 export interface WorkOptions {
   readonly bus: Bus
   readonly clock: Clock
   readonly users: Records<UserRecord>
-  readonly rooms: Records<RoomRecord>
+  readonly roomEvents: RoomEvents
   readonly directory: Directory
   readonly relays: Relays
   readonly answers: Answers<VoiceDelivered>
-  /** For users who are put into a room without having a connection. */
-  readonly absentGraceMs: number
   /** Whether the queue still holds the item for us. */
   readonly isOurs: (item: WorkItem) => boolean
   readonly upToDate: () => Promise<void>
@@ -86,9 +73,13 @@ export class Work {
         await this.#relay(item, channelName, action, payload as VoiceNotice, undefined)
         return
       case voice.call_start:
-        return this.#startCall(item, channelName, payload as VoiceNotices['hang_up'])
+        return this.#options.roomEvents.startCall(
+          item.position,
+          channelName,
+          payload as VoiceNotices['hang_up'],
+        )
       default:
-        return this.#endCall(item, channelName)
+        return this.#options.roomEvents.endCall(item.position, channelName)
     }
   }
 
@@ -98,95 +89,10 @@ export class Work {
     action: VoiceAction,
     body: VoiceNotice,
   ): Promise<RelayResult | undefined> {
-    const about = await this.#changeRoom(item.position, channelName, action, body)
+    const about = await this.#options.roomEvents.change(item.position, channelName, action, body)
     const mode = item.header(DELIVERY_HEADER) ?? (isConfirmable(action) ? 'relay' : 'broadcast')
     if (mode === 'broadcast') return this.#broadcast(channelName, action, body)
     return this.#relay(item, channelName, action, body, about)
-  }
-
-  /** The roster, the seats: answers whom the notice is about, where the notice itself does not say. */
-  async #changeRoom(
-    version: VoiceVersion,
-    channelName: string,
-    action: VoiceAction,
-    body: VoiceNotice,
-  ): Promise<string | undefined> {
-    const { users, rooms } = this.#options
-    switch (action) {
-      case 'enter_room': {
-        const { user_id } = body as VoiceNotices['enter_room']
-        await users.change(String(user_id), (record) =>
-          enter(record, channelName, user_id, version, this.#absent),
-        )
-        return undefined
-      }
-      case 'exit_room': {
-        const { user_id } = body as VoiceNotices['exit_room']
-        const { before, changed } = await users.change(String(user_id), (record) =>
-          exit(record, channelName, version),
-        )
-        if (changed && before.room?.seat)
-          await rooms.change(channelName, (room) => clearSeats(room, String(user_id), version))
-        return undefined
-      }
-      case 'up':
-        await this.#sit(version, channelName, (body as VoiceNotices['up']).room_seat)
-        return undefined
-      case 'down':
-        return this.#stand(version, channelName, String((body as VoiceNotices['down']).room_seat.id))
-      case 'send_topic_msg':
-      case 'send_gift':
-      case 'hang_up':
-      case 'room_notice':
-        return undefined
-      default:
-        return action satisfies never
-    }
-  }
-
-  /**
-   * Seat and sitter are two records. Each step may be done again by another instance that finds this one gone; and a
-   * later event that comes between the steps wins, which the last look makes sure of.
-   */
-  async #sit(
-    version: VoiceVersion,
-    channelName: string,
-    seat: VoiceNotices['up']['room_seat'],
-  ): Promise<void> {
-    const { users, rooms } = this.#options
-    const [seatId, userId] = [String(seat.id), String(seat.user_id)]
-    const { record: room } = await rooms.change(channelName, (record) =>
-      occupy(record, seatId, userId, version),
-    )
-    const taken = seatOf(room, seatId)
-    const previous = taken?.previous
-    if (decides(room, seatId, version) && previous != null && previous !== userId)
-      await users.change(previous, (record) => stand(record, channelName, seatId, version))
-    const value = seatValue(seat)
-    if (decides(room, seatId, version) && taken?.user_id === userId) {
-      const { record } = await users.change(userId, (user) =>
-        sit(user, channelName, seat.user_id, value, version, this.#absent),
-      )
-      // Gone from the room by a later event, or evicted: the seat is free.
-      if (record.room?.channel_name !== channelName)
-        await rooms.change(channelName, (each) => clearSeats(each, userId, version))
-    }
-    const { record: now } = await rooms.read(channelName)
-    if (!decides(now, seatId, version) || seatOf(now, seatId)?.user_id !== userId)
-      await users.change(userId, (record) => unseat(record, channelName, version))
-  }
-
-  /** Answers who sat there. */
-  async #stand(version: VoiceVersion, channelName: string, seatId: string): Promise<string | undefined> {
-    const { users, rooms, directory } = this.#options
-    const { record: room } = await rooms.change(channelName, (record) => vacate(record, seatId, version))
-    const sitter =
-      (decides(room, seatId, version) ? seatOf(room, seatId)?.previous : undefined) ??
-      // The seats of a room in which nothing happened for long are not remembered, the sitter is.
-      sitterOf(directory.members(channelName), channelName, seatId)
-    if (sitter !== undefined)
-      await users.change(sitter, (record) => stand(record, channelName, seatId, version))
-    return sitter
   }
 
   async #user(
@@ -264,46 +170,6 @@ export class Work {
       tried: [],
     }
   }
-
-  async #startCall(
-    { position: version }: WorkItem,
-    channelName: string,
-    { user_id, receiver_id }: Pick<VoiceNotices['hang_up'], 'user_id' | 'receiver_id'>,
-  ): Promise<void> {
-    const { users, rooms } = this.#options
-    const { record: room } = await rooms.change(channelName, (record) =>
-      beginCall(record, user_id, receiver_id, version),
-    )
-    // It is over already.
-    if (!isSame(version, room.call?.version)) return
-    const call = { channel_name: channelName, user_id, receiver_id }
-    const parties = [String(user_id), String(receiver_id)]
-    for (const id of parties)
-      await users.change(id, (record) => startCall(record, call, version, this.#absent))
-    const { record: now } = await rooms.read(channelName)
-    if (now.call !== null && !isSame(version, now.call.version))
-      await this.#endFor(parties, channelName, now.call.version)
-  }
-
-  async #endCall({ position: version }: WorkItem, channelName: string): Promise<void> {
-    const { rooms, directory } = this.#options
-    const { record } = await rooms.change(channelName, (room) => finishCall(room, version))
-    const parties = [record.call?.user_id, record.call?.receiver_id].flatMap((id) =>
-      id == null ? [] : [String(id)],
-    )
-    // The call of a channel in which nothing happened for long is not remembered, those who are in it are.
-    const members = [...directory.members(channelName)].map(({ user_id }) => user_id)
-    await this.#endFor([...new Set([...parties, ...members])], channelName, version)
-  }
-
-  async #endFor(userIds: readonly string[], channelName: string, version: VoiceVersion): Promise<void> {
-    for (const id of userIds)
-      await this.#options.users.change(id, (user) => endCall(user, channelName, version))
-  }
-
-  get #absent() {
-    return { graceMs: this.#options.absentGraceMs, nowMs: this.#options.clock.now() }
-  }
 }
 
 function pickUser(
@@ -313,13 +179,6 @@ function pickUser(
 ): UserRecord | undefined {
   const record = directory.get(userId)?.record
   return record !== undefined && accepts(record) ? record : undefined
-}
-
-function sitterOf(members: Iterable<UserRecord>, channelName: string, seatId: string): string | undefined {
-  for (const { user_id, room } of members)
-    if (room?.channel_name === channelName && room.seat !== null && String(room.seat.value.id) === seatId)
-      return user_id
-  return undefined
 }
 
 function delivered({ delivered, relay_user_id, confirmed }: RelayResult): VoiceDelivered {
