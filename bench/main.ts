@@ -1,4 +1,5 @@
 import { connects, latency, memory, soak } from './cases/auction.ts'
+import { campusMemory, campusPush, campusRoom } from './cases/campus.ts'
 import { discovery } from './cases/discovery.ts'
 import { fanoutBurst, fanoutSingle } from './cases/fanout.ts'
 import { imMessages } from './cases/im-messages.ts'
@@ -19,6 +20,9 @@ const cases: Readonly<Record<string, () => Promise<CaseResult>>> = {
   connects,
   quotes,
   subscriptions,
+  'campus-room': campusRoom,
+  'campus-memory': campusMemory,
+  'campus-push': campusPush,
   discovery,
   wheel,
   'im-messages': imMessages,

@@ -30,6 +30,9 @@ export interface CampusConfig extends gateway.GatewayConfig {
   readonly requestsPerSecondMax: number
   /** Rooms that connections of this instance are in. */
   readonly roomsMax: number
+  /** Between two signs of life, which the library sends and expects; in milliseconds. */
+  readonly pingIntervalMs: number
+  readonly pingTimeoutMs: number
   /** Live pushes of one device that wait for their answers. */
   readonly pushesInFlightMax: number
   readonly session: SessionLimits
@@ -60,6 +63,8 @@ export function readConfig(environment: Environment): CampusConfig {
     deviceKeySecret: values.CAMPUS_DEVICE_KEY_SECRET,
     requestsPerSecondMax: values.CAMPUS_MAX_REQUESTS_PER_SECOND,
     roomsMax: values.CAMPUS_MAX_ROOMS,
+    pingIntervalMs: 25_000,
+    pingTimeoutMs: 20_000,
     pushesInFlightMax: 100,
     session: {
       roomsMax: values.CAMPUS_MAX_ROOMS_PER_CONNECTION,

@@ -123,6 +123,8 @@ describe('PROTOCOL.md', () => {
       defaultLimits.frameBytesHardMax,
       defaultLimits.violationsMax,
       defaultLimits.unauthenticatedMs,
+      config.pingIntervalMs,
+      config.pingTimeoutMs,
       session.failedAuthenticationsMax,
       FAILURES_PER_DEVICE_MAX,
       FAILURES_PER_ADDRESS_MAX,

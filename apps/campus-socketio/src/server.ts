@@ -116,16 +116,7 @@ export function create(config: CampusConfig, overrides: Overrides = {}) {
     closeCodes,
     (gateway) => {
       const { host, trustedProxies } = service.config
-      const { port, portVariable, corsOrigins, requestsPerSecondMax } = config
-      const options = {
-        host,
-        port,
-        portVariable,
-        trustedProxies,
-        path: PATH,
-        corsOrigins,
-        requestsPerSecondMax,
-      }
+      const options = { ...config, host, trustedProxies, path: PATH }
       return new SocketIoTransport(gateway, { ...options, errorFrame, closeFrame, closeCodeOf }, open)
     },
   )

@@ -20,6 +20,8 @@ export interface SocketIoOptions extends Omit<ConnectionContext, 'gateway'> {
   readonly path: string
   /** Origins that browsers may connect from; undefined for any. */
   readonly corsOrigins: readonly string[] | undefined
+  readonly pingIntervalMs: number
+  readonly pingTimeoutMs: number
   /** HTTP requests of one address, polling and upgrades alike. */
   readonly requestsPerSecondMax: number
 }
@@ -61,6 +63,8 @@ export class SocketIoTransport implements Transport {
     this.#engine = new Engine({
       allowEIO3: true,
       transports: ['polling', 'websocket'],
+      pingInterval: options.pingIntervalMs,
+      pingTimeout: options.pingTimeoutMs,
       maxHttpBufferSize: limits.frameBytesHardMax,
       upgradeTimeout: limits.unauthenticatedMs,
       perMessageDeflate: false,
