@@ -40,6 +40,13 @@ const channels = {
 
 const OPTIONS = { timeoutMs: IM_RPC_TIMEOUT_MS }
 
+/** Thrown for an answer that is no ClientResponse. */
+export class BadAnswer extends Error {
+  constructor(event: MessageEvent, options?: ErrorOptions) {
+    super(`the answer to ${event} is not understood`, options)
+  }
+}
+
 /** What only the message service knows. Every call ends in IM_RPC_TIMEOUT_MS, with an error if need be. */
 export class MessageService {
   readonly #bus: Pick<Bus, 'request'>
@@ -48,7 +55,7 @@ export class MessageService {
     this.#bus = bus
   }
 
-  /** Passes a client's request on as it came. @throws {Error} where there is no answer, or one of no sense. */
+  /** Passes a client's request on as it came. @throws {Error} where there is no answer, {@link BadAnswer}. */
   async ask(
     event: MessageEvent,
     { userId, platform, deviceId }: ImIdentity,
@@ -57,7 +64,11 @@ export class MessageService {
     const caller = { userId, platform, deviceId }
     const request = rpc.ClientRequest.encode({ caller, data }).finish()
     const answer = await this.#bus.request(channels[event], {}, request, OPTIONS)
-    return rpc.ClientResponse.decode(answer)
+    try {
+      return rpc.ClientResponse.decode(answer)
+    } catch (error) {
+      throw new BadAnswer(event, { cause: error })
+    }
   }
 
   /** The conversations of a user, page by page, at most so many. @throws {Error} without a good answer. */

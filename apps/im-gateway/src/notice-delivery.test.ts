@@ -10,7 +10,12 @@ import {
 } from './notice-delivery.ts'
 
 const limits = { noticesInFlightMax: 20, noticeRedeliveryMs: 10_000 }
-const notice = (number: number, once = false): Notice => ({ id: `n${number}`, bytes: new Uint8Array(), once })
+const notice = (number: number, once = false, convId = 'c'): Notice => ({
+  id: `n${number}`,
+  convId,
+  bytes: new Uint8Array(),
+  once,
+})
 const range = (first: number, last: number) =>
   Array.from({ length: last - first + 1 }, (_, i) => notice(first + i))
 
@@ -25,6 +30,7 @@ class Device {
     return effects
   }
 }
+const numberOf = (id: string) => Number(id.slice(1))
 const idsOf = (effects: readonly NoticeEffect[]) =>
   effects.flatMap((effect) => (effect.type === 'send' ? effect.notices.map(({ id }) => id) : []))
 const typesOf = (effects: readonly NoticeEffect[]) => effects.map(({ type }) => type)
@@ -38,7 +44,7 @@ test('what is pending is sent at the connect, and again until it is acknowledged
   device.nowMs = 10_000
   expect(device.do({ type: 'due' })).toEqual([{ type: 'load' }])
   expect(idsOf(device.do({ type: 'loaded', notices: range(1, 2), more: false }))).toEqual(['n1', 'n2'])
-  device.do({ type: 'acked', id: 'n2' })
+  device.do({ type: 'acked', id: 'n2', convId: 'c' })
   device.nowMs = 20_000
   expect(device.do({ type: 'due' })).toEqual([])
 })
@@ -60,8 +66,8 @@ test('twenty are in flight; acknowledgements make room for the next ones, in ord
   device.do({ type: 'connected' })
   expect(idsOf(device.do({ type: 'loaded', notices: range(1, 20), more: true }))).toHaveLength(20)
   expect(device.do({ type: 'pushed', notices: [notice(30)] })).toEqual([])
-  expect(device.do({ type: 'acked', id: 'n9' })).toEqual([])
-  expect(device.do({ type: 'acked', id: 'n10' })).toEqual([{ type: 'load' }])
+  expect(device.do({ type: 'acked', id: 'n9', convId: 'c' })).toEqual([])
+  expect(device.do({ type: 'acked', id: 'n10', convId: 'c' })).toEqual([{ type: 'load' }])
   const next = device.do({ type: 'loaded', notices: range(11, 30), more: false })
   expect(idsOf(next)).toEqual(range(21, 30).map(({ id }) => id))
   expect(device.state.inFlight.size).toBe(20)
@@ -81,8 +87,25 @@ test('what was acknowledged while the store was being asked is not sent again', 
   device.do({ type: 'pushed', notices: range(1, 3) })
   device.nowMs = 10_000
   device.do({ type: 'due' })
-  device.do({ type: 'acked', id: 'n2' })
+  device.do({ type: 'acked', id: 'n2', convId: 'c' })
   expect(idsOf(device.do({ type: 'loaded', notices: range(1, 3), more: false }))).toEqual(['n3'])
+})
+
+test('an acknowledgement stands for its own channel alone', () => {
+  const device = new Device()
+  const notices = [notice(1), notice(2, false, 'other'), notice(3), notice(4, false, 'other')]
+  device.do({ type: 'pushed', notices })
+  device.do({ type: 'acked', id: 'n3', convId: 'c' })
+  expect([...device.state.inFlight.keys()]).toEqual(['n2', 'n4'])
+  // Of another channel than it says, and of nobody: nothing happens.
+  device.do({ type: 'acked', id: 'n4', convId: 'c' })
+  device.do({ type: 'acked', id: 'n9', convId: 'other' })
+  expect(device.state.inFlight.size).toBe(2)
+  device.nowMs = 10_000
+  device.do({ type: 'due' })
+  device.do({ type: 'acked', id: 'n2', convId: 'other' })
+  const loaded = device.do({ type: 'loaded', notices: [notices[1], notices[3]] as Notice[], more: false })
+  expect(idsOf(loaded)).toEqual(['n4'])
 })
 
 test('onlinePushOnce is sent at once and forgotten', () => {
@@ -114,12 +137,13 @@ describe('whatever happens', () => {
         const device = new Device()
         const store: Notice[] = []
         const received: string[] = []
-        let acked = 0
-        let asked: number | undefined
+        const positions = new Map<string, number>()
+        const pending = () => store.filter(({ id, convId }) => numberOf(id) > (positions.get(convId) ?? 0))
+        let asked: Notice[] | undefined
         let dueAtMs = Number.POSITIVE_INFINITY
         const perform = (effects: readonly NoticeEffect[]) => {
           for (const effect of effects) {
-            if (effect.type === 'load') asked = acked
+            if (effect.type === 'load') asked = pending()
             else if (effect.type === 'wait') dueAtMs = device.nowMs + effect.delayMs
             else received.push(...effect.notices.map(({ id }) => id))
           }
@@ -127,15 +151,15 @@ describe('whatever happens', () => {
         }
         const answer = (fails: boolean) => {
           if (asked === undefined) return
-          const from = asked
+          const notices = asked.slice(0, 20)
+          const more = asked.length > 20
           asked = undefined
-          const notices = store.slice(from, from + 20)
-          const more = store.length > from + 20
           perform(device.do(fails ? { type: 'load_failed' } : { type: 'loaded', notices, more }))
         }
-        const ack = (number: number) => {
-          acked = Math.max(acked, number)
-          perform(device.do({ type: 'acked', id: `n${number}` }))
+        const ack = (id: string) => {
+          const convId = device.state.inFlight.get(id)?.convId as string
+          positions.set(convId, Math.max(positions.get(convId) ?? 0, numberOf(id)))
+          perform(device.do({ type: 'acked', id, convId }))
         }
         const pass = (ms: number) => {
           device.nowMs += ms
@@ -146,24 +170,29 @@ describe('whatever happens', () => {
         perform(device.do({ type: 'connected' }))
         for (const each of commands) {
           if (each.type === 'push') {
-            const notices = range(store.length + 1, store.length + each.count)
+            const notices = Array.from({ length: each.count }, (_, i) =>
+              notice(store.length + 1 + i, false, (store.length + i) % 3 ? 'c' : 'other'),
+            )
             store.push(...notices)
             perform(device.do({ type: 'pushed', notices }))
           } else if (each.type === 'ack') {
             const last = [...device.state.inFlight.keys()].at(-1 - each.back)
-            if (last !== undefined) ack(Number(last.slice(1)))
+            if (last !== undefined) ack(last)
           } else if (each.type === 'answer') answer(each.fails)
           else pass(each.ms)
         }
         // A client that acknowledges what it has, and a store that answers, come to an end.
-        for (let round = 0; acked < store.length && round < 500; round++) {
+        for (let round = 0; pending().length > 0 && round < 500; round++) {
           answer(false)
           const last = [...device.state.inFlight.keys()].at(-1)
-          if (last !== undefined) ack(Number(last.slice(1)))
+          if (last !== undefined) ack(last)
           pass(10_000)
         }
         const firsts = received.filter((id, at) => received.indexOf(id) === at)
-        expect(firsts).toEqual(store.map(({ id }) => id))
+        for (const channel of ['c', 'other']) {
+          const ids = store.filter(({ convId }) => convId === channel).map(({ id }) => id)
+          expect(firsts.filter((id) => ids.includes(id))).toEqual(ids)
+        }
       }),
       { numRuns: 300 },
     )

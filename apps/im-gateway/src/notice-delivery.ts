@@ -1,10 +1,24 @@
 /** A notice, ready to be pushed. */
 export interface Notice {
   readonly id: string
+  /** The channel: a device has a position in each. */
+  readonly convId: string
   /** An encoded NoticeData. */
   readonly bytes: Uint8Array
   /** Pushed to who is online, and never again. */
   readonly once: boolean
+}
+
+interface Sent {
+  readonly convId: string
+  /** When it was sent last, by the monotonic clock. */
+  readonly atMs: number
+}
+
+/** A device's word that it has consumed a notice, and those before it in the same channel. */
+export interface NoticeAck {
+  readonly id: string
+  readonly convId: string
 }
 
 /**
@@ -12,15 +26,14 @@ export interface Notice {
  * fit stays in the message service's store, which is asked when acknowledgements have made room.
  */
 export interface NoticeDelivery {
-  /** When each was sent last, by the monotonic clock. */
-  readonly inFlight: ReadonlyMap<string, number>
+  readonly inFlight: ReadonlyMap<string, Sent>
   /** The store holds notices behind those in flight. */
   readonly more: boolean
   /** The store is being asked. */
   readonly loading: boolean
   /** Something came or was acknowledged while the store was being asked. */
   readonly loadAgain: boolean
-  readonly ackedWhileLoading: readonly string[]
+  readonly ackedWhileLoading: readonly NoticeAck[]
 }
 
 export type NoticeCommand =
@@ -28,7 +41,7 @@ export type NoticeCommand =
   | { readonly type: 'pushed'; readonly notices: readonly Notice[] }
   | { readonly type: 'loaded'; readonly notices: readonly Notice[]; readonly more: boolean }
   | { readonly type: 'load_failed' }
-  | { readonly type: 'acked'; readonly id: string }
+  | ({ readonly type: 'acked' } & NoticeAck)
   | { readonly type: 'due' }
 
 export type NoticeEffect =
@@ -72,7 +85,7 @@ export function step(
         [{ type: 'wait', delayMs: limits.noticeRedeliveryMs }],
       ]
     case 'acked':
-      return acked(state, command.id, limits)
+      return acked(state, command, limits)
     case 'due':
       return state.inFlight.size > 0 || state.more ? load(state) : [state, []]
     default:
@@ -95,12 +108,12 @@ function pushed(
 ): Step {
   const inFlight = new Map(state.inFlight)
   let { more, loadAgain } = state
-  const send = notices.filter(({ id, once }) => {
+  const send = notices.filter(({ id, convId, once }) => {
     if (once) return true
     if (inFlight.has(id)) return false
     if (state.loading) loadAgain = true
     else if (more || inFlight.size >= limits.noticesInFlightMax) more = true
-    else return inFlight.set(id, nowMs)
+    else return inFlight.set(id, { convId, atMs: nowMs })
     return false
   })
   const effects: NoticeEffect[] = send.length > 0 ? [{ type: 'send', notices: send, again: 0 }] : []
@@ -117,16 +130,15 @@ function loaded(
   nowMs: number,
   limits: NoticeLimits,
 ): Step {
-  // Acknowledged since the store was asked, together with everything before.
-  const done = answer.notices.findLastIndex(({ id }) => state.ackedWhileLoading.includes(id))
-  const pending = answer.notices.slice(done + 1, done + 1 + limits.noticesInFlightMax)
-  const inFlight = new Map<string, number>()
+  const acks = state.ackedWhileLoading
+  const pending = acks.reduce(withoutAcked, answer.notices).slice(0, limits.noticesInFlightMax)
+  const inFlight = new Map<string, Sent>()
   let again = 0
-  const send = pending.filter(({ id }) => {
-    const sentAtMs = state.inFlight.get(id)
+  const send = pending.filter(({ id, convId }) => {
+    const sentAtMs = state.inFlight.get(id)?.atMs
     const due = sentAtMs === undefined || nowMs - sentAtMs >= limits.noticeRedeliveryMs
     if (due && sentAtMs !== undefined) again += 1
-    inFlight.set(id, due ? nowMs : sentAtMs)
+    inFlight.set(id, { convId, atMs: due ? nowMs : sentAtMs })
     return due
   })
   const next: NoticeDelivery = {
@@ -147,15 +159,24 @@ function loaded(
   ]
 }
 
-/** Acknowledgements are monotonic: one stands for everything before it as well. */
-function acked(state: NoticeDelivery, id: string, limits: NoticeLimits): Step {
-  const ackedWhileLoading = state.loading ? [...state.ackedWhileLoading, id] : []
-  const position = [...state.inFlight.keys()].indexOf(id)
-  const inFlight = new Map([...state.inFlight].slice(position + 1))
+function acked(state: NoticeDelivery, ack: NoticeAck, limits: NoticeLimits): Step {
+  const ackedWhileLoading = state.loading ? [...state.ackedWhileLoading, ack] : []
+  const before = [...state.inFlight].map(([id, sent]) => ({ id, ...sent }))
+  const left = withoutAcked(before, ack)
+  const inFlight = new Map(left.map(({ id, convId, atMs }) => [id, { convId, atMs }]))
   const next = { ...state, inFlight, ackedWhileLoading }
   return next.more && inFlight.size <= limits.noticesInFlightMax / 2 ? load(next) : [next, []]
 }
 
-function nextDue(inFlight: ReadonlyMap<string, number>, nowMs: number, limits: NoticeLimits): number {
-  return Math.max(0, Math.min(...inFlight.values()) + limits.noticeRedeliveryMs - nowMs)
+/** Acknowledgements are monotonic: one stands for everything before it in its channel, and for nothing else. */
+function withoutAcked<N extends NoticeAck>(notices: readonly N[], { id, convId }: NoticeAck): readonly N[] {
+  const position = notices.findIndex((each) => each.id === id && each.convId === convId)
+  return notices.filter((each, at) => at > position || each.convId !== convId)
+}
+
+function nextDue(inFlight: ReadonlyMap<string, Sent>, nowMs: number, limits: NoticeLimits): number {
+  return Math.max(
+    0,
+    Math.min(...[...inFlight.values()].map(({ atMs }) => atMs)) + limits.noticeRedeliveryMs - nowMs,
+  )
 }

@@ -4,7 +4,8 @@ import { im } from '@carillon/events'
 import type { Logger } from '@carillon/service'
 import type { Client } from './client.ts'
 import type { ImLimits } from './limits.ts'
-import type { MessageService } from './message-service.ts'
+import { BadAnswer, type MessageService } from './message-service.ts'
+import type { NoticeAck } from './notice-delivery.ts'
 import {
   answerFrame,
   Code,
@@ -25,7 +26,7 @@ export interface RequestsOptions {
   readonly customTimeoutMs: number
   readonly log: Logger
   /** A device's acknowledgement of a notice is stored. */
-  readonly acknowledged: (client: Client, noticeId: string) => void
+  readonly acknowledged: (client: Client, ack: NoticeAck) => void
   /** For the metrics. */
   readonly answered: (event: string, code: string, durationMs: number) => void
 }
@@ -83,9 +84,9 @@ export class Requests {
 
   async #ask(client: Client, request: Request & { readonly type: 'message' }) {
     const { messages, acknowledged } = this.#options
-    const noticeId = request.name === 'AckNotice' ? noticeIdOf(request.data) : undefined
+    const ack = request.name === 'AckNotice' ? ackOf(request.data) : undefined
     const answer = await messages.ask(request.name, client.identity, request.data)
-    if (noticeId !== undefined && answer.code === Code.Success) acknowledged(client, noticeId)
+    if (ack !== undefined && answer.code === Code.Success) acknowledged(client, ack)
     return answer
   }
 
@@ -104,18 +105,22 @@ export class Requests {
   }
 
   #nameOf(error: unknown, { type }: Request): RefusalName {
-    if (error instanceof NoResponders) return type === 'custom' ? 'unknown_method' : 'unavailable'
-    if (error instanceof BusUnavailable || error instanceof RequestTimeout) return 'unavailable'
     if (error instanceof PayloadTooLarge) return 'frame_too_large'
+    if (error instanceof NoResponders && type === 'custom') return 'unknown_method'
+    if ([BusUnavailable, NoResponders, RequestTimeout].some((known) => error instanceof known)) {
+      return 'unavailable'
+    }
     this.#options.log.error({ err: error }, 'a request failed')
-    return 'failed'
+    // What went wrong on the way: to ask the message service again is always safe.
+    return type === 'message' && !(error instanceof BadAnswer) ? 'unavailable' : 'failed'
   }
 }
 
 /** Which notice is acknowledged; undefined where the message service will say what is wrong. */
-function noticeIdOf(data: Uint8Array): string | undefined {
+function ackOf(data: Uint8Array): NoticeAck | undefined {
   try {
-    return proto.AckNoticeDataReq.decode(data).noticeId
+    const { noticeId, convId } = proto.AckNoticeDataReq.decode(data)
+    return { id: noticeId, convId }
   } catch {
     return undefined
   }

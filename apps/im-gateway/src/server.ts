@@ -103,9 +103,10 @@ export function create(config: ImConfig, overrides: Overrides = {}) {
       wasConnected = true
       return
     }
+    // At once: a notice that comes now must not overtake one that was missed, whose place its ack would take.
+    for (const user of users) for (const client of user.clients) notifier.step(client, { type: 'connected' })
     void claims.repeat()
     void catchUp.afterReconnect()
-    for (const user of users) for (const client of user.clients) notifier.step(client, { type: 'connected' })
   })
 
   // Sockets → requests → message service.
@@ -115,7 +116,7 @@ export function create(config: ImConfig, overrides: Overrides = {}) {
     limits,
     log,
     customTimeoutMs: config.customTimeoutMs,
-    acknowledged: (client, id) => notifier.step(client, { type: 'acked', id }),
+    acknowledged: (client, ack) => notifier.step(client, { type: 'acked', ...ack }),
     answered(event, code, durationMs) {
       answered.inc({ event, code })
       duration.observe(durationMs / 1_000)

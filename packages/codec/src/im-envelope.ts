@@ -78,6 +78,7 @@ export function responseFrame({ event, reqId, code, data }: ResponseEnvelope): B
 /** A notice as it stands in a NoticeDataList. */
 export interface NoticeEnvelope {
   readonly id: string
+  readonly convId: string
   /** To be sent once, to who is online. */
   readonly once: boolean
   /** The encoded NoticeData, fields that are not known here included. */
@@ -87,9 +88,9 @@ export interface NoticeEnvelope {
 /** An encoded NoticeData, or undefined where the bytes are none, or it has no id. Copies the bytes. */
 export function readNotice(bytes: Uint8Array): NoticeEnvelope | undefined {
   try {
-    const { noticeId, options } = im.NoticeData.decode(bytes)
+    const { noticeId, convId, options } = im.NoticeData.decode(bytes)
     if (noticeId === '') return undefined
-    return { id: noticeId, once: options?.onlinePushOnce ?? false, bytes: Uint8Array.from(bytes) }
+    return { id: noticeId, convId, once: options?.onlinePushOnce ?? false, bytes: Uint8Array.from(bytes) }
   } catch {
     return undefined
   }
