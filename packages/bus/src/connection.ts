@@ -6,6 +6,7 @@ import {
   type NatsConnection,
 } from '@nats-io/transport-node'
 import { abortController, delay } from './delay.ts'
+import { reasonOf } from './errors.ts'
 import { LinkMonitor } from './link-monitor.ts'
 
 export interface BusOptions {
@@ -131,7 +132,7 @@ export class Connection {
       try {
         return await connect(this.#clientOptions())
       } catch (error) {
-        const reason = error instanceof Error ? error.message : String(error)
+        const reason = reasonOf(error)
         if (reason !== lastReason) this.log.warn({ reason }, 'NATS is not reachable, trying on')
         lastReason = reason
         await delay(RETRY_MIN_MS + Math.random() * (RETRY_MAX_MS - RETRY_MIN_MS), this.#stopped.signal)
@@ -205,6 +206,13 @@ export class Connection {
 
   #changed(connected: boolean): void {
     this.log.info({ connected }, connected ? 'NATS connected' : 'NATS connection lost')
-    for (const listener of this.#listeners) listener(connected)
+    for (const listener of this.#listeners) {
+      try {
+        listener(connected)
+      } catch (error) {
+        // One listener's mistake must not keep the others, and the next connection, from coming.
+        this.log.error({ reason: reasonOf(error) }, 'a listener failed')
+      }
+    }
   }
 }

@@ -204,6 +204,20 @@ describe('NATS that comes and goes', () => {
     expect(one.reconnects).toBe(1)
   })
 
+  test('a listener that throws keeps neither the others nor the next connection from coming', async () => {
+    const one = await connected()
+    one.onChange((up) => {
+      if (!up) throw new Error('our own mistake')
+    })
+    const states: boolean[] = []
+    one.onChange((up) => states.push(up))
+    await nats.halt('SIGKILL')
+    await eventually(() => states.length === 2)
+    await nats.resume()
+    await eventually(() => one.connected)
+    expect(states).toEqual([true, false, true])
+  })
+
   test('stopping does not wait for a server that is away', async () => {
     await nats.halt()
     const one = bus()
