@@ -130,7 +130,9 @@ test.each(['killed', 'frozen'] as const)(
     for (const id of ids) await store(publisher, id, 3)
     await eventually(() => ids.every((id) => delivered.get(id)?.at(-1) === 3), SLOW_MS)
     for (const id of ids) {
-      expect(delivered.get(id)).toEqual([1, 2, 3])
+      // A publisher without an answer publishes again: a value may come twice, and never after a newer one.
+      const values = delivered.get(id) ?? []
+      expect(values.filter((value, i) => value !== values[i - 1])).toEqual([1, 2, 3])
       const last = await interest.lastBeforeLive(
         auction.delay_close_time.subject({ auctionId: String(id) }),
         {},
