@@ -6,6 +6,7 @@ import { imMessages } from './cases/im-messages.ts'
 import { longFlush } from './cases/long-flush.ts'
 import { quotes } from './cases/quotes.ts'
 import { subscriptions } from './cases/subscriptions.ts'
+import { voiceEvictions, voiceRelay } from './cases/voice.ts'
 import { wheel } from './cases/wheel.ts'
 import { keep, write } from './report.ts'
 import type { CaseResult } from './result.ts'
@@ -23,6 +24,8 @@ const cases: Readonly<Record<string, () => Promise<CaseResult>>> = {
   'campus-room': campusRoom,
   'campus-memory': campusMemory,
   'campus-push': campusPush,
+  'voice-relay': voiceRelay,
+  'voice-evictions': voiceEvictions,
   discovery,
   wheel,
   'im-messages': imMessages,
