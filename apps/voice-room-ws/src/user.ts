@@ -17,6 +17,9 @@ import { isNewer, isSame, newest } from './version.ts'
 
 export type UserRecord = VoiceUserRecord
 
+/** Exits that are remembered: those of the rooms that a user hurries through. */
+const LEFT_MAX = 8
+
 /** For a user who is put into a room without having a connection: time to connect, and the wall time. */
 export interface AbsenceRule {
   readonly graceMs: number
@@ -130,6 +133,7 @@ export function enter(
   absent: AbsenceRule,
 ): UserRecord | undefined {
   if (!isNewer(version, record.room_version)) return undefined
+  if (hasLeft(record, channelName, version)) return leftBehind(record, version)
   const same = record.room?.channel_name === channelName
   const room = { channel_name: channelName, user_id: as, seat: same ? (record.room?.seat ?? null) : null }
   return absentUnlessConnected({ ...record, room, room_version: version }, absent)
@@ -137,9 +141,21 @@ export function enter(
 
 /** The user has left the room; one that is in another room by now stays there. */
 export function exit(record: UserRecord, channelName: string, version: VoiceVersion): UserRecord | undefined {
-  if (!isNewer(version, record.room_version)) return undefined
-  const { room } = record
-  if (room !== null && room.channel_name !== channelName) return undefined
+  if (!isNewer(version, record.room_version) || hasLeft(record, channelName, version)) return undefined
+  // Not as the room's version: an entry into another room, between this room's entry and its exit, still counts.
+  const others = (record.left ?? []).filter((each) => each.channel_name !== channelName)
+  const left = [...others, { channel_name: channelName, version }].slice(-LEFT_MAX)
+  const room = record.room?.channel_name === channelName ? null : record.room
+  return presentIfNowhere({ ...record, room, left })
+}
+
+/** Whether this exit, or a later one of the room, was seen already. */
+function hasLeft({ left = [] }: UserRecord, channelName: string, version: VoiceVersion): boolean {
+  return left.some((each) => each.channel_name === channelName && !isNewer(version, each.version))
+}
+
+/** An entry whose exit was seen before it: it took the user out of any other room, and is over. */
+function leftBehind(record: UserRecord, version: VoiceVersion): UserRecord {
   return presentIfNowhere({ ...record, room: null, room_version: version })
 }
 
@@ -157,6 +173,7 @@ export function sit(
   const here = room?.channel_name === channelName
   if (!here && !newRoom) return undefined
   if (here && room.seat !== null && !isNewer(version, room.seat.version)) return undefined
+  if (newRoom && hasLeft(record, channelName, version)) return leftBehind(record, version)
   // Left and come back since: the seat is from before.
   if (here && !newRoom) return undefined
   return absentUnlessConnected(

@@ -60,7 +60,11 @@ export const VoiceUserRecord = Type.Object(
         seat: nullable(Type.Object({ value: VoiceSeat, version: VoiceVersion })),
       }),
     ),
-    /** The event that the room, or its absence, comes from. */
+    /** The last exits, for an entry that is seen behind the exit that follows it. */
+    left: Type.Optional(
+      Type.Array(Type.Object({ channel_name: VoiceName, version: VoiceVersion }), { maxItems: 8 }),
+    ),
+    /** The last entry, or eviction, that the room or its absence comes from. */
     room_version: nullable(VoiceVersion),
     call: nullable(VoiceCall),
     call_version: nullable(VoiceVersion),
