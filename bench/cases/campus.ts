@@ -71,8 +71,7 @@ export async function campusRoom(): Promise<CaseResult> {
       const load = loads[i] as Remote
       const { port } = await server.call<{ port: number }>('ports')
       const paths = Array.from({ length: CLIENTS }, () => `${path}?EIO=4&transport=websocket`)
-      const join = i === 0 ? ['40', '42["join_room",{"room":"bp_student_1"}]'] : ['40']
-      await load.call('open', { port, paths, hello: paths.map(() => join), helloBytes: 1 })
+      await load.call('open', { port, paths, hello: paths.map(() => ['40']), helloBytes: 1 })
       await quiet(load)
       await eventually(async () => (await server.call<number>('joinAll')) === CLIENTS)
       const before = await load.call<number>('received')
@@ -133,23 +132,20 @@ async function quiet(load: Remote): Promise<number> {
 export async function campusMemory(): Promise<CaseResult> {
   const [first, further] = [env('BENCH_FIRST', 3_000), env('BENCH_IDLE', 5_000)]
   const plain = new Remote('servers/socket-io-room.ts', { core: 0 })
-  const plainLoad = new Remote('load/raw-clients.ts', { core: 1 })
+  const plainLoad = new Remote('load/campus-devices.ts', { core: 1 })
   const plainKb = await growth(plain, first, further, async (count) => {
     const { port } = await plain.call<{ port: number }>('ports')
-    const paths = Array.from({ length: count }, () => '/socket.io/?EIO=4&transport=websocket')
-    const hello = paths.map(() => ['40', '42["authentication",{"signature":"c24xMjM0NTY3ODphYmNkZWY="}]'])
-    await plainLoad.call('open', { port, paths, hello, helloBytes: 1 })
+    const signatures = Array.from({ length: count }, () => 'c24xMjM0NTY3ODphYmNkZWY=')
+    await plainLoad.call('open', { port, path: '/socket.io/', signatures })
   }).finally(() => Promise.all([plain.stop(), plainLoad.stop()]))
 
   const ours = await startCampus()
-  const load = new Remote('load/raw-clients.ts', { core: 1 })
+  const load = new Remote('load/campus-devices.ts', { core: 1 })
   let registered = 0
   const oursKb = await growth(ours.server, first, further, async (count) => {
     const signatures = await register(ours.bus, registered, count)
     registered += count
-    const paths = signatures.map(() => '/socket/socket.io/?EIO=4&transport=websocket')
-    const hello = signatures.map((signature) => ['40', `42["authentication",{"signature":"${signature}"}]`])
-    await load.call('open', { port: ours.port, paths, hello, helloBytes: 1 })
+    await load.call('open', { port: ours.port, signatures })
     await eventually(async () => (await ours.server.call<number>('identified')) === registered, 120_000)
   }).finally(() => Promise.all([load.stop(), ours.stop()]))
   return {

@@ -3,11 +3,18 @@ import { now, serve } from '../remote.ts'
 
 /* Devices as cheap as they can be: they speak what Socket.IO needs, authenticate, and answer every event at once. */
 
+interface OpenOptions {
+  readonly port: number
+  readonly signatures: readonly string[]
+  readonly path?: string
+  readonly parallel?: number
+}
+
 const PUSHED = /^42(\d+)\[/
 
-function open(port: number, signature: string): Promise<void> {
+function open(port: number, path: string, signature: string): Promise<void> {
   return new Promise((resolve, reject) => {
-    const socket = new WebSocket(`ws://127.0.0.1:${port}/socket/socket.io/?EIO=4&transport=websocket`, {
+    const socket = new WebSocket(`ws://127.0.0.1:${port}${path}?EIO=4&transport=websocket`, {
       perMessageDeflate: false,
     })
     socket.once('error', reject)
@@ -25,11 +32,11 @@ function open(port: number, signature: string): Promise<void> {
 }
 
 serve({
-  async open({ port, signatures, parallel = 20 }: { port: number; signatures: string[]; parallel?: number }) {
+  async open({ port, signatures, path = '/socket/socket.io/', parallel = 20 }: OpenOptions) {
     const start = now()
     const queue = signatures.values()
     const work = async () => {
-      for (const signature of queue) await open(port, signature)
+      for (const signature of queue) await open(port, path, signature)
     }
     await Promise.all(Array.from({ length: parallel }, work))
     return now() - start

@@ -30,7 +30,11 @@ serve({
   settle: () => service.bus.roundTrip(),
   identified: () => [...connections].filter(({ identity }) => identity !== undefined).length,
   joinAll: () => {
-    for (const { outbox } of connections) topics.subscribe('room', outbox)
+    for (const connection of connections) {
+      topics.subscribe('room', connection.outbox)
+      // They are in no room of the service's own: their time to join one must not end.
+      connection.settle()
+    }
     return connections.size
   },
   counters: () => ({ ...counters, onReleased: undefined }),

@@ -1,4 +1,6 @@
+import type { IncomingMessage } from 'node:http'
 import type { Socket as TcpSocket } from 'node:net'
+import type { Duplex } from 'node:stream'
 import type { Server as Engine, Socket as EngineSocket } from 'engine.io'
 import type { Socket } from 'socket.io'
 import type { WebSocket } from 'ws'
@@ -51,6 +53,17 @@ export function boundPollingClose(engine: EngineSocket, ms: number): void {
 /** Lets go of the first HTTP request of a connection, which would stay reachable for as long as it lives. */
 export function releaseRequest(engine: EngineSocket): void {
   inside(engine).request = null
+}
+
+/**
+ * Hands an upgrade to Engine.IO. It listens on the TCP socket for its middleware's sake, for as long as the
+ * connection lives, and the request with its headers would stay reachable through that.
+ */
+export function handleUpgrade(engine: Engine, request: IncomingMessage, socket: Duplex, head: Buffer): void {
+  const before = new Set(socket.rawListeners('close'))
+  engine.handleUpgrade(request as never, socket, head)
+  for (const listener of socket.rawListeners('close'))
+    if (!before.has(listener)) socket.off('close', listener as () => void)
 }
 
 /** The connection of a session id that came with a request. */

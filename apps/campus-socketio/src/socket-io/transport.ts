@@ -7,7 +7,7 @@ import { Server as SocketIoServer } from 'socket.io'
 import { Encoder } from 'socket.io-parser'
 import { WebSocketServer } from 'ws'
 import { type ConnectionContext, connectionOf, type Handler, SocketIoConnection } from './connection.ts'
-import { findEngineSocket, releaseRequest } from './engine-socket.ts'
+import { findEngineSocket, handleUpgrade, releaseRequest } from './engine-socket.ts'
 import { createPacketDecoder } from './packet-decoder.ts'
 import { RateLimits } from './request-limits.ts'
 
@@ -139,7 +139,7 @@ export class SocketIoTransport implements Transport {
     const { origin } = request.headers
     const { corsOrigins } = this.#options
     if (origin !== undefined && corsOrigins && !corsOrigins.includes(origin)) return refuse(403, 'origin')
-    this.#engine.handleUpgrade(request as never, socket, head)
+    handleUpgrade(this.#engine, request, socket, head)
     socket.off('error', ignore)
   }
 
