@@ -99,7 +99,7 @@ function durableEvent({
   storedAtMs: publishedAtMs,
   header,
 }: Pick<
-  StoredDelivery<'campus.outbox.{serialNo}.{event}', object>,
+  StoredDelivery<(typeof campus.outbox)['pattern'], object>,
   'params' | 'payload' | 'bytes' | 'sequence' | 'storedAtMs' | 'header'
 >): DurableEvent {
   const expiresAtMs = expiryOf(header(EXPIRES_AT_HEADER), payload, publishedAtMs, CAMPUS_OUTBOX_MAX_AGE_MS)

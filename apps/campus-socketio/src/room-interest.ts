@@ -1,7 +1,7 @@
 import type { Bus, Delivery, Subscription } from '@carillon/bus'
 import { campus } from '@carillon/events'
 
-type RoomDelivery = Delivery<'campus.room.{room}.{event}', object>
+type RoomDelivery = Delivery<(typeof campus.room)['pattern'], object>
 
 interface Followed {
   readonly subscription: Subscription

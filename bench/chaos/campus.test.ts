@@ -1,5 +1,5 @@
 import { expect, test } from '@jest/globals'
-import { campusChaos } from '../../../bench/chaos/campus.ts'
+import { campusChaos } from './campus.ts'
 
 /** The short form of `npm run chaos -- campus`. */
 test('whatever fails: no durable event is lost, and no push is called acknowledged that was not', async () => {
