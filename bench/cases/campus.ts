@@ -21,13 +21,18 @@ async function startCampus() {
   const bus = new Bus({ url: nats.url, name: 'bench' })
   bus.start()
   const server = new Remote('servers/campus.ts', { core: 0, env: { NATS_URL: nats.url } })
-  await eventually(async () => bus.connected && (await server.call<boolean>('ready')), 30_000)
-  const { port } = await server.call<{ port: number }>('ports')
   const stop = async () => {
     await Promise.all([server.stop(), bus.stop()])
     await nats.stop()
   }
-  return { bus, server, port, stop }
+  try {
+    await eventually(async () => bus.connected && (await server.call<boolean>('ready')), 30_000)
+    const { port } = await server.call<{ port: number }>('ports')
+    return { bus, server, port, stop }
+  } catch (error) {
+    await stop()
+    throw error
+  }
 }
 
 /** Registers so many devices; answers their signatures. */
