@@ -2,6 +2,7 @@ import { connects, latency, memory, soak } from './cases/auction.ts'
 import { campusMemory, campusPush, campusRoom } from './cases/campus.ts'
 import { discovery } from './cases/discovery.ts'
 import { fanoutBurst, fanoutSingle } from './cases/fanout.ts'
+import { imIdle, imSends } from './cases/im-gateway.ts'
 import { imMessages } from './cases/im-messages.ts'
 import { longFlush } from './cases/long-flush.ts'
 import { quotes } from './cases/quotes.ts'
@@ -27,6 +28,8 @@ const cases: Readonly<Record<string, () => Promise<CaseResult>>> = {
   'voice-relay': voiceRelay,
   'voice-evictions': voiceEvictions,
   discovery,
+  'im-sends': imSends,
+  'im-idle': imIdle,
   wheel,
   'im-messages': imMessages,
 }
