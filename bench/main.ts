@@ -2,6 +2,7 @@ import { connects, latency, memory, soak } from './cases/auction.ts'
 import { campusMemory, campusPush, campusRoom } from './cases/campus.ts'
 import { discovery } from './cases/discovery.ts'
 import { fanoutBurst, fanoutSingle } from './cases/fanout.ts'
+import { followers } from './cases/followers.ts'
 import { imIdle, imSends } from './cases/im-gateway.ts'
 import { imMessages } from './cases/im-messages.ts'
 import { longFlush } from './cases/long-flush.ts'
@@ -16,6 +17,7 @@ const cases: Readonly<Record<string, () => Promise<CaseResult>>> = {
   'fanout-single': fanoutSingle,
   'fanout-burst': fanoutBurst,
   'long-flush': longFlush,
+  followers,
   latency,
   soak,
   memory,

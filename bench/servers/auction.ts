@@ -13,6 +13,8 @@ const service = create(
     LISTEN_HOST: '127.0.0.1',
     LOG_LEVEL: 'error',
     AUCTION_IDLE_TIMEOUT_MS: '3600000',
+    // Connections subscribe to very many auctions at once.
+    AUCTION_MAX_FRAMES_PER_SECOND: '100000',
   }),
 )
 await service.start()
@@ -24,6 +26,10 @@ serve({
   settle: () => service.bus.roundTrip(),
   subscriptions: () => subscriptionsOf(service.listener),
   memory: () => memoryOf(service.listener),
+  cpuUs: () => {
+    const { user, system } = process.cpuUsage()
+    return user + system
+  },
   counters: () => ({ ...service.listener.counters, onReleased: undefined }),
   heap: () => {
     global.gc?.()

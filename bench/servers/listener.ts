@@ -7,8 +7,9 @@ export function subscriptionsOf(listener: Listener): number {
   return count
 }
 
-/** Resident bytes after a full collection, and how many connections there are. */
+/** Resident bytes and the heap's after a full collection, and how many connections there are. */
 export function memoryOf(listener: Listener) {
   global.gc?.()
-  return { rss: process.memoryUsage().rss, connections: listener.connections.size }
+  const { rss, heapUsed } = process.memoryUsage()
+  return { rss, heapUsed, connections: listener.connections.size }
 }
