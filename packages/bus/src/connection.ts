@@ -17,6 +17,8 @@ export interface BusOptions {
   readonly user?: string
   readonly password?: string
   readonly credsFile?: string
+  /** Where answers to this process come in; default: the client's `_INBOX`. Permissions may ask for another. */
+  readonly inboxPrefix?: string
   /** How many servers keep each stream and bucket; 1 unless the cluster has more. */
   readonly replicas?: number
   readonly log?: BusLog
@@ -85,6 +87,10 @@ export class Connection {
 
   get replicas(): number {
     return this.#options.replicas ?? 1
+  }
+
+  get inboxPrefix(): string | undefined {
+    return this.#options.inboxPrefix
   }
 
   get stopped(): AbortSignal {
@@ -167,7 +173,7 @@ export class Connection {
   }
 
   #clientOptions(): ConnectionOptions {
-    const { name, user, password, credsFile } = this.#options
+    const { name, user, password, credsFile, inboxPrefix } = this.#options
     return {
       servers: this.#servers(),
       noRandomize: true,
@@ -176,6 +182,7 @@ export class Connection {
       ...(password !== undefined && { pass: password }),
       // Read each time: credentials may be rotated.
       ...(credsFile !== undefined && { authenticator: credsAuthenticator(readFileSync(credsFile)) }),
+      ...(inboxPrefix !== undefined && { inboxPrefix }),
       timeout: CONNECT_TIMEOUT_MS,
       reconnect: false,
       // For a link on which much arrives and nothing is answered; silence is the monitor's to notice.

@@ -56,7 +56,7 @@ async function readUntilBroken(
   stopped: AbortSignal,
 ): Promise<void> {
   const manager = await storage.manager()
-  const deliverSubject = createInbox()
+  const deliverSubject = createInbox(connection.inboxPrefix)
   const { name, num_pending, delivered } = await manager.consumers.add(storage.name, {
     ...start(),
     filter_subject: filter,

@@ -9,6 +9,7 @@ export const commonVariables = {
   NATS_USER: Type.Optional(Type.String()),
   NATS_PASSWORD: Type.Optional(Type.String()),
   NATS_CREDS_FILE: Type.Optional(Type.String()),
+  NATS_INBOX_PREFIX: Type.Optional(Type.String({ pattern: '^[\\w-]+(\\.[\\w-]+)*$' })),
   NATS_REPLICAS: env.integer(1, 5, 1),
   LOG_LEVEL: env.oneOf(['trace', 'debug', 'info', 'warn', 'error', 'fatal'], 'info'),
   REGION: env.text('default'),
@@ -30,6 +31,8 @@ export interface CommonConfig {
     readonly user?: string
     readonly password?: string
     readonly credsFile?: string
+    /** Where answers come in; default: that of the service's user in deploy/nats. */
+    readonly inboxPrefix?: string
     /** How many servers keep each stream and bucket. */
     readonly replicas: number
   }
@@ -52,6 +55,7 @@ interface CommonValues {
   readonly NATS_USER?: string
   readonly NATS_PASSWORD?: string
   readonly NATS_CREDS_FILE?: string
+  readonly NATS_INBOX_PREFIX?: string
   readonly NATS_REPLICAS: number
   readonly LOG_LEVEL: string
   readonly REGION: string
@@ -74,6 +78,7 @@ export function commonConfig(
       ...(values.NATS_USER && { user: values.NATS_USER }),
       ...(values.NATS_PASSWORD && { password: values.NATS_PASSWORD }),
       ...(values.NATS_CREDS_FILE && { credsFile: values.NATS_CREDS_FILE }),
+      ...(values.NATS_INBOX_PREFIX && { inboxPrefix: values.NATS_INBOX_PREFIX }),
       replicas: values.NATS_REPLICAS,
     },
     logLevel: values.LOG_LEVEL,

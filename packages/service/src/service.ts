@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { hostname } from 'node:os'
 import { Bus, LiveSettings } from '@carillon/bus'
-import { commonSettings } from '@carillon/events'
+import { commonSettings, inboxPrefix } from '@carillon/events'
 import type { FastifyInstance } from 'fastify'
 import type { DestinationStream } from 'pino'
 import { createAdminServer } from './admin.ts'
@@ -72,7 +72,12 @@ export class Service {
     this.log = createLogger(name, this.instanceId, config.logLevel, destination)
     this.metrics = new Metrics(name)
     const busLog = new RateLimitedLog(this.log, () => this.clock.monotonic())
-    this.bus = new Bus({ ...config.nats, name: `${name} ${this.instanceId}`, log: busLog })
+    this.bus = new Bus({
+      inboxPrefix: inboxPrefix(name),
+      ...config.nats,
+      name: `${name} ${this.instanceId}`,
+      log: busLog,
+    })
     this.settings = new LiveSettings(this.bus, name)
     this.settings.follow(commonSettings.logLevel, config.logLevel as 'info', (level) => {
       this.log.level = level
