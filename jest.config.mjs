@@ -3,7 +3,7 @@ export default {
   rootDir: import.meta.dirname,
   testMatch: [
     '<rootDir>/{apps,packages}/*/{src,test}/**/*.test.ts',
-    '<rootDir>/{scripts,bench}/**/*.test.ts',
+    '<rootDir>/{scripts,bench,deploy}/**/*.test.ts',
   ],
   testPathIgnorePatterns: ['/node_modules/', '/dist/'],
   modulePathIgnorePatterns: ['/dist/'],

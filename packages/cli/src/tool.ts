@@ -1,6 +1,7 @@
 import { Command } from 'commander'
 import { addConnectCommand } from './commands/connect.ts'
 import { addDemoCommand } from './commands/demo.ts'
+import { addProvisionCommand } from './commands/provision.ts'
 import { addPublishCommand } from './commands/publish.ts'
 import { addSettingCommand } from './commands/setting.ts'
 import { addStateCommand } from './commands/state.ts'
@@ -21,6 +22,7 @@ export async function runTool(argv: readonly string[]): Promise<void> {
   addDemoCommand(tool, print)
   addStateCommand(tool, print)
   addSettingCommand(tool, print)
+  addProvisionCommand(tool, print)
   for (const service of services) service.addCommands?.(tool, print)
 
   try {
