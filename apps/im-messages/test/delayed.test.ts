@@ -1,7 +1,7 @@
 import { im } from '@carillon/events'
 import { eventually } from '@carillon/testkit'
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals'
-import { engines, Stage } from './stage.ts'
+import { AS_GATEWAYS_WAIT, engines, Stage } from './stage.ts'
 
 const DAY_S = 86_400
 
@@ -57,7 +57,12 @@ describe.each(engines)('delayed messages on %s', (engine) => {
       [bob.message('group:a', 'stored'), bob.message('group:a', 'fleeting', { options: {} })],
       60,
     )
-    await stage.bus.request(im.convRemoveMembers, {}, { convId: 'group:a', members: ['bob'] })
+    await stage.bus.request(
+      im.convRemoveMembers,
+      {},
+      { convId: 'group:a', members: ['bob'] },
+      AS_GATEWAYS_WAIT,
+    )
     stage.clock.move(60_000)
     await eventually(() => pushed.messages.length === 2)
     expect(pushed.messages.map(({ seq }) => seq)).toEqual(['1', '0'])

@@ -3,7 +3,7 @@ import { type ImOfflinePush, im } from '@carillon/events'
 import { eventually } from '@carillon/testkit'
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 import { sql } from 'kysely'
-import { engines, type MessageService, Stage } from './stage.ts'
+import { AS_GATEWAYS_WAIT, engines, type MessageService, Stage } from './stage.ts'
 
 describe.each(engines)('what gateways need, on %s', (engine) => {
   let stage: Stage
@@ -16,11 +16,13 @@ describe.each(engines)('what gateways need, on %s', (engine) => {
 
   const conversations = async (userId: string, after = '') => {
     const request = proto.rpc.ConversationsReq.encode({ userId, after }).finish()
-    return proto.rpc.ConversationsResp.decode(await stage.bus.request(im.conversations, {}, request))
+    return proto.rpc.ConversationsResp.decode(
+      await stage.bus.request(im.conversations, {}, request, AS_GATEWAYS_WAIT),
+    )
   }
   const catchUp = async (items: proto.rpc.CatchUpReq.Item.$Properties[]) => {
     const request = proto.rpc.CatchUpReq.encode({ items }).finish()
-    return proto.rpc.CatchUpResp.decode(await stage.bus.request(im.catchUp, {}, request))
+    return proto.rpc.CatchUpResp.decode(await stage.bus.request(im.catchUp, {}, request, AS_GATEWAYS_WAIT))
   }
   const memberChanges = async () => {
     const changes: proto.rpc.MembersChanged[] = []
@@ -64,9 +66,19 @@ describe.each(engines)('what gateways need, on %s', (engine) => {
     stage.bus.subscribe(im.pushConv, { convId: 'group:m' }, () => order.push('message'))
     await stage.bus.roundTrip()
     await stage.putGroup('group:m', ['ann'])
-    await stage.bus.request(im.convAddMembers, {}, { convId: 'group:m', members: ['bob', 'ann'] })
+    await stage.bus.request(
+      im.convAddMembers,
+      {},
+      { convId: 'group:m', members: ['bob', 'ann'] },
+      AS_GATEWAYS_WAIT,
+    )
     await stage.user('bob').send('group:m', 'x')
-    await stage.bus.request(im.convRemoveMembers, {}, { convId: 'group:m', members: ['bob', 'carl'] })
+    await stage.bus.request(
+      im.convRemoveMembers,
+      {},
+      { convId: 'group:m', members: ['bob', 'carl'] },
+      AS_GATEWAYS_WAIT,
+    )
     await stage
       .user('dan')
       .send('single:ann-dan', 'x')
@@ -99,7 +111,7 @@ describe.each(engines)('what gateways need, on %s', (engine) => {
     expect(await stage.putGroup('group:huge', others)).toMatchObject({ error_code: 0 })
     await eventually(() => changes.flatMap(({ removed }) => removed).length === 10_000)
     const more = { convId: 'group:huge', members: ['one_more'] }
-    expect(await stage.bus.request(im.convAddMembers, {}, more)).toEqual({
+    expect(await stage.bus.request(im.convAddMembers, {}, more, AS_GATEWAYS_WAIT)).toEqual({
       error_code: -1,
       error_reason: 'a conversation has at most 10000 members',
     })

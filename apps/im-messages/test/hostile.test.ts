@@ -3,7 +3,7 @@ import { im } from '@carillon/events'
 import { publishRaw } from '@carillon/testkit'
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 import fc from 'fast-check'
-import { type MessageService, Stage } from './stage.ts'
+import { AS_GATEWAYS_WAIT, type MessageService, Stage } from './stage.ts'
 
 const { Code } = proto.ResponseBody
 
@@ -48,7 +48,12 @@ describe('hostile input', () => {
           sane(await codeOf(channel, asAnn(bytes)))
         }
         for (const channel of gatewayChannels) {
-          const reply = await stage.bus.request(channel as typeof im.conversations, {}, bytes)
+          const reply = await stage.bus.request(
+            channel as typeof im.conversations,
+            {},
+            bytes,
+            AS_GATEWAYS_WAIT,
+          )
           sane(proto.rpc.ConversationsResp.decode(reply).code)
         }
       }),
@@ -154,7 +159,7 @@ describe('hostile input', () => {
       }
     }
     const members = { convId: 'group:a', members: ["x'; drop table members; --"] }
-    await expect(stage.bus.request(im.convPut, {}, members)).rejects.toThrow()
+    await expect(stage.bus.request(im.convPut, {}, members, AS_GATEWAYS_WAIT)).rejects.toThrow()
   })
 
   test('after all this, all is as before', async () => {

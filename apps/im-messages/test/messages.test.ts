@@ -2,7 +2,7 @@ import { im as proto } from '@carillon/codec'
 import { im } from '@carillon/events'
 import { eventually } from '@carillon/testkit'
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
-import { engines, Stage } from './stage.ts'
+import { AS_GATEWAYS_WAIT, engines, Stage } from './stage.ts'
 
 describe.each(engines)('messages on %s', (engine) => {
   let stage: Stage
@@ -118,7 +118,9 @@ describe.each(engines)('messages on %s', (engine) => {
     ]
     await ann.send('group:late', 'before')
     const members = { convId: 'group:late', members: ['carl'] }
-    expect(await stage.bus.request(im.convAddMembers, {}, members)).toMatchObject({ error_code: 0 })
+    expect(await stage.bus.request(im.convAddMembers, {}, members, AS_GATEWAYS_WAIT)).toMatchObject({
+      error_code: 0,
+    })
     await ann.send('group:late', 'after')
     expect((await carl.seqs(['group:late']))['group:late']).toMatchObject({ minSeq: '1', maxSeq: '2' })
     const [after, before] = await carl.sync('group:late', [1, 2])
@@ -127,7 +129,12 @@ describe.each(engines)('messages on %s', (engine) => {
     expect(await carl.get({ serverMsgId: 'group:late-1' })).toBeUndefined()
 
     const own = await bob.send('group:late', 'mine')
-    await stage.bus.request(im.convRemoveMembers, {}, { convId: 'group:late', members: ['bob'] })
+    await stage.bus.request(
+      im.convRemoveMembers,
+      {},
+      { convId: 'group:late', members: ['bob'] },
+      AS_GATEWAYS_WAIT,
+    )
     await expect(bob.send('group:late', 'still?')).rejects.toMatchObject({ code: 'AuthError' })
     await expect(bob.sync('group:late', [1])).rejects.toMatchObject({ code: 'AuthError' })
     await expect(bob.get({ serverMsgId: 'group:late-1' })).rejects.toMatchObject({ code: 'AuthError' })
@@ -235,7 +242,7 @@ describe.each(engines)('messages on %s', (engine) => {
       contentType: 7,
       content: Buffer.from('welcome').toString('base64'),
     }
-    const sent = await stage.bus.request(im.msgSend, {}, { msgDataList: [message] })
+    const sent = await stage.bus.request(im.msgSend, {}, { msgDataList: [message] }, AS_GATEWAYS_WAIT)
     expect(sent).toEqual({
       error_code: 0,
       error_reason: '',
@@ -249,12 +256,14 @@ describe.each(engines)('messages on %s', (engine) => {
         },
       ],
     })
-    expect(await stage.bus.request(im.msgSend, {}, { msgDataList: [message] })).toEqual(sent)
+    expect(await stage.bus.request(im.msgSend, {}, { msgDataList: [message] }, AS_GATEWAYS_WAIT)).toEqual(
+      sent,
+    )
     await eventually(() => pushed.messages.length === 1)
     expect(pushed.messages[0]).toMatchObject({ senderId: 'system', contentType: 7 })
     expect(Buffer.from(pushed.messages[0]?.content ?? []).toString()).toBe('welcome')
     const unknown = { msgDataList: [{ ...message, convId: 'group:nowhere' }] }
-    expect(await stage.bus.request(im.msgSend, {}, unknown)).toMatchObject({
+    expect(await stage.bus.request(im.msgSend, {}, unknown, AS_GATEWAYS_WAIT)).toMatchObject({
       error_code: -1,
       error_reason: 'there is no conversation group:nowhere',
     })
@@ -272,8 +281,18 @@ describe.each(engines)('messages on %s', (engine) => {
       put('single:ann-bob', ['ann', 'carl']),
       put('notice:system', ['ann']),
       put('nonsense', ['ann']),
-      stage.bus.request(im.convAddMembers, {}, { convId: 'group:missing', members: ['ann'] }),
-      stage.bus.request(im.convRemoveMembers, {}, { convId: 'single:ann-bob', members: ['ann'] }),
+      stage.bus.request(
+        im.convAddMembers,
+        {},
+        { convId: 'group:missing', members: ['ann'] },
+        AS_GATEWAYS_WAIT,
+      ),
+      stage.bus.request(
+        im.convRemoveMembers,
+        {},
+        { convId: 'single:ann-bob', members: ['ann'] },
+        AS_GATEWAYS_WAIT,
+      ),
     ]
     for (const refusal of refusals) {
       expect(await refusal).toEqual({ error_code: -1, error_reason: expect.stringMatching(/./) })

@@ -1,7 +1,7 @@
 import { type ImNotice, im } from '@carillon/events'
 import { eventually } from '@carillon/testkit'
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
-import { engines, Stage } from './stage.ts'
+import { AS_GATEWAYS_WAIT, engines, Stage } from './stage.ts'
 
 const notice = (text: string, extra: Partial<ImNotice['notice']> = {}): ImNotice['notice'] => ({
   convId: 'notice:system',
@@ -20,7 +20,12 @@ describe.each(engines)('notices on %s', (engine) => {
   afterAll(() => stage.close())
 
   const send = async (userIds: string[], text: string, extra: Partial<ImNotice['notice']> = {}) => {
-    const answer = await stage.bus.request(im.noticeSend, {}, { userIds, notice: notice(text, extra) })
+    const answer = await stage.bus.request(
+      im.noticeSend,
+      {},
+      { userIds, notice: notice(text, extra) },
+      AS_GATEWAYS_WAIT,
+    )
     expect(answer).toMatchObject({ error_code: 0, error_reason: '', noticeId: expect.any(String) })
     return answer.noticeId as string
   }
@@ -113,11 +118,13 @@ describe.each(engines)('notices on %s', (engine) => {
 
   test('what is not a notice is refused with the reason', async () => {
     const refused = { userIds: ['ann'], notice: notice('x', { convId: 'nonsense' }) }
-    expect(await stage.bus.request(im.noticeSend, {}, refused)).toEqual({
+    expect(await stage.bus.request(im.noticeSend, {}, refused, AS_GATEWAYS_WAIT)).toEqual({
       error_code: -1,
       error_reason: 'convId is not the id of a conversation',
     })
     const large = { userIds: ['ann'], notice: notice('x', { title: 'x'.repeat(70_000) }) }
-    expect(await stage.bus.request(im.noticeSend, {}, large)).toMatchObject({ error_code: -1 })
+    expect(await stage.bus.request(im.noticeSend, {}, large, AS_GATEWAYS_WAIT)).toMatchObject({
+      error_code: -1,
+    })
   })
 })

@@ -6,7 +6,7 @@ import { sql } from 'kysely'
 import { acceptMessage } from '../src/message.ts'
 import { commit } from '../src/store/commit.ts'
 import { storeNotice } from '../src/store/inbox.ts'
-import { engines, type MessageService, Stage } from './stage.ts'
+import { AS_GATEWAYS_WAIT, engines, type MessageService, Stage } from './stage.ts'
 
 /** Commits as a service does that dies before it can publish. */
 async function commitAndDie(service: MessageService, stage: Stage, convId: string, texts: string[]) {
@@ -88,7 +88,9 @@ describe.each(engines)('from commit to push on %s', (engine) => {
     await eventually(() => stage.bus.connected)
     // Whoever was not back when they were published, as a gateway may be, asks for them.
     const request = proto.rpc.CatchUpReq.encode({ items: [{ convId: 'group:a', afterSeq: '0' }] }).finish()
-    const { items } = proto.rpc.CatchUpResp.decode(await stage.bus.request(im.catchUp, {}, request))
+    const { items } = proto.rpc.CatchUpResp.decode(
+      await stage.bus.request(im.catchUp, {}, request, AS_GATEWAYS_WAIT),
+    )
     const texts = items[0]?.messages?.map((bytes) =>
       Buffer.from(proto.MsgData.decode(bytes).content).toString(),
     )

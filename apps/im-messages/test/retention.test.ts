@@ -2,7 +2,7 @@ import { im } from '@carillon/events'
 import { eventually } from '@carillon/testkit'
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals'
 import { sql } from 'kysely'
-import { engines, type MessageService, Stage } from './stage.ts'
+import { AS_GATEWAYS_WAIT, engines, type MessageService, Stage } from './stage.ts'
 
 const DAY_MS = 86_400_000
 
@@ -46,7 +46,8 @@ describe.each(engines)('retention on %s', (engine) => {
     const service = await stage.service()
     const send = async (userIds: string[], title: string) => {
       const notice = { convId: 'notice:a', title, contentType: 1, content: '' }
-      return (await stage.bus.request(im.noticeSend, {}, { userIds, notice })).noticeId as string
+      return (await stage.bus.request(im.noticeSend, {}, { userIds, notice }, AS_GATEWAYS_WAIT))
+        .noticeId as string
     }
     const [phone, tablet, bob] = [stage.user('ann', 'phone'), stage.user('ann', 'tablet'), stage.user('bob')]
     await send(['ann', 'bob', 'carl'], 'one')

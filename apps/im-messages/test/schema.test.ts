@@ -3,7 +3,7 @@ import { im } from '@carillon/events'
 import { eventually } from '@carillon/testkit'
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 import { type RawBuilder, sql } from 'kysely'
-import { engines, type MessageService, Stage } from './stage.ts'
+import { AS_GATEWAYS_WAIT, engines, type MessageService, Stage } from './stage.ts'
 
 /** PostgreSQL where it is: its planner is the one of production. */
 const engine = engines.at(-1) ?? 'PGlite'
@@ -167,10 +167,15 @@ describe(`the schema on ${engine}`, () => {
     const { notices } = await user.pending()
     for (const { noticeId, convId } of notices) await user.ack(noticeId, convId)
     const items = [{ convId: 'group:7', afterSeq: '10' }]
-    await stage.bus.request(im.catchUp, {}, proto.rpc.CatchUpReq.encode({ items }).finish())
+    await stage.bus.request(im.catchUp, {}, proto.rpc.CatchUpReq.encode({ items }).finish(), AS_GATEWAYS_WAIT)
     const { userId } = user.caller
-    await stage.bus.request(im.conversations, {}, proto.rpc.ConversationsReq.encode({ userId }).finish())
-    await stage.bus.request(im.convAddMembers, {}, { convId: 'group:7', members: ['new'] })
+    await stage.bus.request(
+      im.conversations,
+      {},
+      proto.rpc.ConversationsReq.encode({ userId }).finish(),
+      AS_GATEWAYS_WAIT,
+    )
+    await stage.bus.request(im.convAddMembers, {}, { convId: 'group:7', members: ['new'] }, AS_GATEWAYS_WAIT)
     // Statistics of other connections arrive within a second or so.
     await eventually(async () => {
       const [row] = await query(sql<{ count: number }>`

@@ -39,6 +39,9 @@ async function copyEmptyDatabase(folder: string): Promise<void> {
 
 const pgliteFolder = () => join(dirname(createRequire(import.meta.url).resolve('@electric-sql/pglite')), '..')
 
+/** An answer always comes within 10 s. */
+export const AS_GATEWAYS_WAIT = { timeoutMs: 12_000 }
+
 /** A nats-server, a database, message services, and the gateways' side of the contract. */
 export class Stage {
   readonly nats: NatsServer
@@ -102,7 +105,7 @@ export class Stage {
   }
 
   putGroup(convId: string, members: readonly string[]) {
-    return this.bus.request(im.convPut, {}, { convId, members: [...members] }, { timeoutMs: 12_000 })
+    return this.bus.request(im.convPut, {}, { convId, members: [...members] }, AS_GATEWAYS_WAIT)
   }
 
   /** Messages pushed on a conversation's subject, in the order of their coming. */
@@ -238,7 +241,7 @@ export class TestUser {
 
   async pending(): Promise<{ notices: proto.NoticeData[]; more: boolean }> {
     const request = proto.rpc.PendingNoticesReq.encode({ caller: this.caller }).finish()
-    const reply = await this.#bus.request(im.pendingNotices, {}, request, { timeoutMs: 12_000 })
+    const reply = await this.#bus.request(im.pendingNotices, {}, request, AS_GATEWAYS_WAIT)
     const { code, notices, more } = proto.rpc.PendingNoticesResp.decode(reply)
     if (code !== proto.ResponseBody.Code.Success) throw new Coded(code, 'pending notices')
     return { notices: notices.map((each) => proto.NoticeData.decode(each)), more }
