@@ -7,7 +7,9 @@ type Methods = Record<string, (argument: never) => unknown>
 export function serve(methods: Methods): void {
   process.on('message', async ({ id, method, argument }: { id: number; method: string; argument: never }) => {
     try {
-      process.send?.({ id, result: await methods[method]?.(argument) })
+      const answer = methods[method]
+      if (answer === undefined) throw new Error(`there is no method ${method}`)
+      process.send?.({ id, result: await answer(argument) })
     } catch (error) {
       process.send?.({ id, error: error instanceof Error ? error.stack : String(error) })
     }

@@ -89,7 +89,7 @@ export class Contestant {
   async round({ events, burst, window }: Load, keep: boolean): Promise<void> {
     const { control } = await this.server.call<{ control: number }>('ports')
     const before = await this.load.call<number>('received')
-    await this.load.call('pace', { port: control, bytes: burst * this.bytesPerEvent })
+    await this.load.call('acknowledge', { port: control, bytes: burst * this.bytesPerEvent })
     const end = this.load.call<number>('until', { bytes: before + events * this.bytesPerEvent })
     const { start, cpuMs } = await this.server.call<{ start: number; cpuMs: number }>('run', {
       ...this.peer.options,
