@@ -89,7 +89,7 @@ export async function campusRoom(): Promise<CaseResult> {
         const bytes = bytesPerEvent[i] as number
         const { control } = await server.call<{ control: number }>('ports')
         const before = await load.call<number>('received')
-        await load.call('pace', { port: control, bytes })
+        await load.call('acknowledge', { port: control, bytes })
         const end = load.call<number>('until', { bytes: before + events * bytes })
         const { start, cpuMs } = await server.call<{ start: number; cpuMs: number }>('run', {
           ...{ events, burst: 1, message: MESSAGE, window: 8 },
