@@ -46,14 +46,16 @@ test('whatever the order in which promises are kept, actions are done in theirs'
   )
 })
 
-test('what is forgotten is not done, and what comes later is', async () => {
+test('what waits at the end is done then, in order and once, and what comes later at once', async () => {
   const actions = new OrderedActions()
   const done: string[] = []
   let keep: () => void = () => {}
-  actions.add(() => done.push('forgotten'), new Promise((resolve) => (keep = resolve)))
-  actions.clear()
+  actions.add(() => done.push('waited'), new Promise((resolve) => (keep = resolve)))
+  actions.add(() => done.push('behind it'))
+  actions.finish()
+  expect([done, actions.size]).toEqual([['waited', 'behind it'], 0])
   actions.add(() => done.push('later'))
   keep()
   await new Promise((resolve) => setImmediate(resolve))
-  expect(done).toEqual(['later'])
+  expect(done).toEqual(['waited', 'behind it', 'later'])
 })

@@ -26,9 +26,12 @@ export class OrderedActions {
     })
   }
 
-  /** Forgets what waits. */
-  clear(): void {
-    this.#waiting.length = 0
+  /**
+   * Does what waits now, whether its promise is kept or not: the connection has ended. What was to be undone must not
+   * be forgotten.
+   */
+  finish(): void {
+    for (const { action } of this.#waiting.splice(0)) action()
   }
 
   #run(): void {

@@ -185,3 +185,29 @@ test('sockets beyond the connections are bounded', async () => {
   await eventually(async () => (await endedAfter(port, upgrade())).startsWith('HTTP/1.1 503 '))
   open.close()
 })
+
+test('what waits when a client leaves is still done: it may let go of something', async () => {
+  const { port, connections } = await start()
+  const client = await WebSocketClient.connect(`ws://127.0.0.1:${port}/`)
+  const [connection] = connections
+  const done: string[] = []
+  connection?.inOrder(() => done.push('subscribed'), new Promise(() => {}))
+  connection?.inOrder(() => done.push('cancelled another one'))
+  client.close()
+  await eventually(() => connections.size === 0)
+  expect(done).toEqual(['subscribed', 'cancelled another one'])
+  connection?.inOrder(() => done.push('left'), new Promise(() => {}))
+  expect(done).toHaveLength(3)
+})
+
+test('who asks for more while too much waits is closed, and nothing that was asked for is forgotten', async () => {
+  const { port, connections } = await start()
+  const client = await WebSocketClient.connect(`ws://127.0.0.1:${port}/`)
+  const [connection] = connections
+  let done = 0
+  connection?.inOrder(() => done++, new Promise(() => {}))
+  for (let i = 0; i < 5_000; i++) connection?.inOrder(() => done++)
+  expect((await client.end()).code).toBe(gatewayCloseCodes.slowConsumer.code)
+  await eventually(() => connections.size === 0)
+  expect(done).toBe(5_001)
+})

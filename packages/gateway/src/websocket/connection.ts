@@ -174,8 +174,9 @@ export class Connection implements ClientConnection, Sink, Timed {
   inOrder(action: () => void, after?: Promise<void>): void {
     if (this.#actions === undefined && after === undefined) return action()
     this.#actions ??= new OrderedActions()
-    if (this.#actions.size >= WAITING_ACTIONS_MAX && !this.#ended) return this.outbox.overflow()
-    this.#actions.add(action, after)
+    // From then on no frame is looked at. This action is still done: it may be one that lets go of something.
+    if (this.#actions.size >= WAITING_ACTIONS_MAX && this.isOpen) this.outbox.overflow()
+    this.#actions.add(action, this.#ended ? undefined : after)
   }
 
   close({ code, reason }: Pick<CloseCode, 'code' | 'reason'>): void {
@@ -314,7 +315,8 @@ export class Connection implements ClientConnection, Sink, Timed {
     this.#unfinished?.hold(0)
     if (this.#share && this.userId !== undefined) gateway.users.release(this.userId)
     this.outbox.close()
-    this.#actions?.clear()
+    // Nothing is sent any more, but what was asked for may have let go of something.
+    this.#actions?.finish()
     gateway.wheel.clear(this.#deadline)
     gateway.ended(this, code)
     this.#handler?.closed(code)
