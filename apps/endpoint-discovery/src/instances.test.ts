@@ -90,3 +90,21 @@ test('all instances are known when each has had the time to announce itself, and
   instances.connected(2_000_000)
   expect(instances.isComplete(2_000_000)).toBe(true)
 })
+
+describe('what announcements may take', () => {
+  test('a service has so many instances; those that are known go on, and one that is gone makes room', () => {
+    const instances = new Instances()
+    instances.connected(0)
+    for (let i = 0; i < 1_000; i++) expect(instances.announced(announcement(`i${i}`), 0)).toBe(true)
+    expect(instances.announced(announcement('more'), 1)).toBe(false)
+    expect(instances.announced(announcement('i7', { connections: 5 }), 8_000)).toBe(true)
+    expect(instances.announced(announcement('more'), 8_000)).toBe(true)
+    expect(instances.live('auction-push', 8_000)).toHaveLength(2)
+  })
+
+  test('nothing else of an announcement is kept', () => {
+    const instances = new Instances()
+    instances.announced({ ...announcement('i'), extra: 'x'.repeat(1_000) } as Announcement, 0)
+    expect(JSON.stringify(instances.live('auction-push', 0))).not.toContain('xxx')
+  })
+})

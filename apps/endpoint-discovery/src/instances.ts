@@ -1,11 +1,20 @@
 import { ANNOUNCE_INTERVAL_MS, ANNOUNCE_TTL_MS, type Announcement } from '@carillon/events'
 
+/** What is remembered of an announcement, whatever else a publisher has put into it. */
+export type Announced = Pick<
+  Announcement,
+  'instance_id' | 'end_point' | 'region' | 'connections' | 'capacity' | 'draining'
+>
+
 interface Instance {
-  readonly announcement: Announcement
+  readonly announcement: Announced
   readonly announcedAtMs: number
   /** Clients sent there since it last told its count. */
   sent: number
 }
+
+/** Instances of one service that are remembered; a new one beyond them has to wait until another is gone. */
+const INSTANCES_MAX = 1_000
 
 /** Announcements come a little later than their interval says: timers and networks are not exact. */
 const ANNOUNCE_SLACK_MS = 500
@@ -19,19 +28,25 @@ export class Instances {
   #completeFromMs: number | undefined
   /** Nobody counts as gone before: whoever is live has announced itself by then. */
   #graceUntilMs = 0
+  #sweptAtMs = 0
 
   constructor(random: () => number = Math.random) {
     this.#random = random
   }
 
-  announced(announcement: Announcement, nowMs: number): void {
-    const { service, instance_id: id } = announcement
+  /** Answers whether it was taken: there is a bound on how many instances a service may have. */
+  announced(announcement: Announcement, nowMs: number): boolean {
+    this.#sweep(nowMs)
+    const { service, instance_id, end_point, region, connections, capacity, draining } = announcement
     let instances = this.#byService.get(service)
     if (instances === undefined) {
       instances = new Map()
       this.#byService.set(service, instances)
     }
-    instances.set(id, { announcement, announcedAtMs: nowMs, sent: 0 })
+    if (instances.size >= INSTANCES_MAX && !instances.has(instance_id)) return false
+    const remembered = { instance_id, end_point, region, connections, capacity, draining }
+    instances.set(instance_id, { announcement: remembered, announcedAtMs: nowMs, sent: 0 })
+    return true
   }
 
   /** NATS is away: no announcement can arrive, so that nobody's silence means that they are gone. */
@@ -53,7 +68,7 @@ export class Instances {
   }
 
   /** The instances that are live and not draining. Those that have been silent for too long are forgotten. */
-  live(service: string, nowMs: number): Announcement[] {
+  live(service: string, nowMs: number): Announced[] {
     return this.#live(service, nowMs).map((instance) => instance.announcement)
   }
 
@@ -61,7 +76,7 @@ export class Instances {
    * Picks an instance, in the region if there is one and anywhere else otherwise: of two drawn at random, the
    * one with more room. Instances without room are the last resort.
    */
-  pick(service: string, region: string | undefined, nowMs: number): Announcement | undefined {
+  pick(service: string, region: string | undefined, nowMs: number): Announced | undefined {
     const live = this.#live(service, nowMs)
     const near = live.filter(({ announcement }) => announcement.region === region)
     const here = near.length > 0 ? near : live
@@ -70,6 +85,13 @@ export class Instances {
     if (picked === undefined) return undefined
     picked.sent += 1
     return picked.announcement
+  }
+
+  /** Forgets those who are gone of services that nobody asks for, too. */
+  #sweep(nowMs: number): void {
+    if (nowMs - this.#sweptAtMs < ANNOUNCE_TTL_MS) return
+    this.#sweptAtMs = nowMs
+    for (const service of this.#byService.keys()) this.#live(service, nowMs)
   }
 
   #live(service: string, nowMs: number): Instance[] {

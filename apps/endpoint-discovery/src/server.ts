@@ -1,9 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { type Announcement, discovery } from '@carillon/events'
+import { discovery } from '@carillon/events'
 import { createHttpServer, listen, type Overrides, Service } from '@carillon/service'
 import { catalog, DEFAULT_SERVICE, isServiceKey, type ServiceKey, serviceKeys } from './catalog.ts'
 import type { DiscoveryConfig } from './config.ts'
-import { Instances } from './instances.ts'
+import { type Announced, Instances } from './instances.ts'
 import { readParameters, refuseSignature } from './query.ts'
 
 export { type DiscoveryConfig, readConfig } from './config.ts'
@@ -21,7 +21,12 @@ export function create(config: DiscoveryConfig, overrides: Overrides = {}) {
 
   // Announcements → the table of live instances.
   const instances = new Instances()
-  bus.subscribe(discovery.announce, {}, ({ payload }) => instances.announced(payload, clock.monotonic()))
+  for (const name of Object.values(catalog)) {
+    bus.subscribe(discovery.announce, { service: name }, ({ subject, payload }) => {
+      if (!instances.announced(payload, clock.monotonic()))
+        bus.reject(subject, 'the service has too many instances')
+    })
+  }
   bus.onChange((connected) => (connected ? instances.connected(clock.monotonic()) : instances.disconnected()))
 
   const knowsAll = () => instances.isComplete(clock.monotonic())
@@ -33,7 +38,7 @@ export function create(config: DiscoveryConfig, overrides: Overrides = {}) {
   ])
 
   function endPoint(key: ServiceKey, region: string | undefined) {
-    const found: Announcement | undefined = instances.pick(catalog[key], region, clock.monotonic())
+    const found: Announced | undefined = instances.pick(catalog[key], region, clock.monotonic())
     const url = found?.end_point ?? config.fallbacks.get(key)
     answered.inc({ asked: key, outcome: found ? 'found' : url ? 'fallback' : 'none' })
     if (url === undefined) {

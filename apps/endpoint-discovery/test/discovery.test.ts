@@ -241,6 +241,24 @@ describe('bad questions', () => {
     expect(await ask(service, '?service=auction')).toMatchObject({ error_code: -1 })
   })
 
+  test('an end point is handed out as a URL in its normal form, and what clients cannot use is refused', async () => {
+    const service = await boot()
+    await eventually(() => service.bus.connected)
+    await service.bus.roundTrip()
+    await announce('im-gateway', { end_point: 'ws://x/#fragment' })
+    await announce('im-gateway', { end_point: 'ws://user:password@x' })
+    await announce('im-gateway', { end_point: 'ws://a b' })
+    await announce('im-gateway', { version: 'v'.repeat(100_000) })
+    await announce('quote-interact', { end_point: 'wss://Example.com:443/a b"<>?c=\n' })
+    await announce('auction-push', { end_point: 'ws://example.com:8080' })
+    await announce('voice-room-ws', { end_point: 'ws://example.com/' })
+    await eventually(async () => (await ask(service)).error_code === 0)
+    expect((await ask(service)).end_point).toBe('ws://example.com/')
+    expect((await ask(service, '?service=quote')).end_point).toBe('wss://example.com/a%20b%22%3C%3E?c=')
+    expect((await ask(service, '?service=auction')).end_point).toBe('ws://example.com:8080')
+    expect(await ask(service, '?service=im')).toMatchObject({ error_code: -1 })
+  })
+
   test('signatures, where keys are set', async () => {
     const service = await boot({
       DISCOVERY_SIGN_KEYS: 'app=secret,other=x',

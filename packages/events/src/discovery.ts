@@ -12,7 +12,7 @@ export const Announcement = Type.Object(
     connections: Count,
     capacity: Count,
     draining: Type.Boolean(),
-    version: Type.String(),
+    version: Type.String({ maxLength: 128 }),
     started_at: Millis,
   },
   { $id: 'Announcement' },
@@ -30,10 +30,25 @@ export const discovery = {
     summary: 'An instance says where it is and how much it can take',
     payload: json(Announcement),
     refine(params, payload) {
-      const same = params.service === payload.service && params.instanceId === payload.instance_id
-      return same
-        ? { ok: true, value: payload }
-        : { ok: false, reason: 'service or instance_id is not the one in the subject' }
+      if (params.service !== payload.service || params.instanceId !== payload.instance_id)
+        return { ok: false, reason: 'service or instance_id is not the one in the subject' }
+      const endPoint = normalUrl(payload.end_point)
+      if (endPoint === undefined) return { ok: false, reason: '/end_point is no URL that clients can use' }
+      return {
+        ok: true,
+        value: endPoint === payload.end_point ? payload : { ...payload, end_point: endPoint },
+      }
     },
   }),
 } as const
+
+/**
+ * The URL in its normal form, escaped where it has to be, and without the `/` of an empty path: clients append
+ * theirs. Undefined where it is none, or has credentials or a fragment, which a WebSocket client may not be given.
+ */
+function normalUrl(text: string): string | undefined {
+  if (!URL.canParse(text)) return undefined
+  const url = new URL(text)
+  if (url.username || url.password || url.hash) return undefined
+  return url.pathname === '/' && !url.search && !text.endsWith('/') ? url.href.slice(0, -1) : url.href
+}
