@@ -14,7 +14,8 @@ export { createTopics } from './topics.ts'
 export type { Transport } from './transport.ts'
 export { type UserShare, UserShares } from './user-share.ts'
 export { addWebSocketGateway, type WebSocketGatewayOptions } from './websocket/add-web-socket-gateway.ts'
-export { Connection, type Handler } from './websocket/connection.ts'
+export { Connection } from './websocket/connection.ts'
+export type { Handler } from './websocket/connection-context.ts'
 export type { LateAuthentication, LateResult } from './websocket/late-authentication.ts'
 export {
   type Authenticate,

@@ -1,42 +1,17 @@
 import { type CloseCode, PING_FRAME, ProtocolError } from '@carillon/codec'
 import type { ConnectionReport } from '@carillon/events'
-import { Outbox, type Sink } from '@carillon/fanout'
+import { Outbox } from '@carillon/fanout'
 import { Deadline, type Timed } from '@carillon/service'
 import type { WebSocket } from 'ws'
 import type { ClientConnection, Identity } from '../client-connection.ts'
-import { DirectWriter } from '../direct-writer.ts'
-import type { Gateway } from '../gateway.ts'
 import { RateLimit, ViolationCounter } from '../limits.ts'
 import { OrderedActions } from '../ordered-actions.ts'
 import type { UserShare } from '../user-share.ts'
-import { beforeReceiveError, type RawSocket, rawSocketOf, unfinishedBytesOf } from './raw-socket.ts'
+import type { ConnectionContext, Handler } from './connection-context.ts'
+import { beforeReceiveError, type RawSocket, unfinishedBytesOf } from './raw-socket.ts'
 import { frameTooLarge, receiveError } from './receive-error.ts'
+import { SocketSink } from './socket-sink.ts'
 import { UnfinishedMessage } from './unfinished-message.ts'
-
-/** What an app does with one connection. */
-export interface Handler {
-  /** A text frame. May throw a {@link ProtocolError}, which is answered in the protocol's own form. */
-  text(frame: string): void
-  /** A binary frame; without this they are refused. */
-  binary?(frame: Buffer): void
-  /** The connection has ended; nothing can be sent any more. */
-  closed(code: number): void
-  /** What the client is subscribed to, for operators. */
-  subscriptions?(): readonly string[]
-}
-
-/** What all connections of a listener share. */
-export interface ConnectionContext {
-  readonly gateway: Gateway<Connection>
-  /** Silence after which a connection is closed, in milliseconds; 0 for never. Read at every use. */
-  readonly idleTimeoutMs: () => number
-  /** Silence after which a client is sent a ping, in milliseconds; 0 for never. */
-  readonly pingIntervalMs: number
-  /** An error in the protocol's own form, as a prepared frame. */
-  readonly errorFrame: (error: ProtocolError) => Uint8Array
-  /** Writes to sockets that it fits past their streams; without it everything goes through them. */
-  readonly directWriter: DirectWriter | undefined
-}
 
 const CONNECTION = Symbol('connection')
 type WithConnection = { [CONNECTION]: Connection }
@@ -54,15 +29,12 @@ const UNFINISHED = { code: 1008, reason: 'unfinished message' }
 let lastId = 0
 
 /** One client's WebSocket connection: limits, deadlines and the way out. */
-export class Connection implements ClientConnection, Sink, Timed {
+export class Connection extends SocketSink implements ClientConnection, Timed {
   readonly id = ++lastId
   readonly remoteAddress: string
   readonly openedAtMs: number
   readonly outbox: Outbox
-  readonly #socket: WebSocket
-  readonly #raw: RawSocket
   readonly #context: ConnectionContext
-  readonly #directWriter: DirectWriter | undefined
   readonly #rate: RateLimit
   readonly #deadline = new Deadline(this)
   #identity: Identity | undefined
@@ -77,8 +49,6 @@ export class Connection implements ClientConnection, Sink, Timed {
   #pingedAtMs: number
   /** Too many violations: frames are not looked at any more. */
   #banned = false
-  /** What the direct writer has sent, which the stream does not count. */
-  #directBytes = 0
   #closing = false
   #ended = false
 
@@ -88,27 +58,25 @@ export class Connection implements ClientConnection, Sink, Timed {
     remoteAddress: string,
     context: ConnectionContext,
   ) {
+    super(socket, context.directWriter)
     const { clock, limits, counters } = context.gateway
     this.#identity = identity
     if (identity) this.#share = context.gateway.users.acquire(identity.userId)
     this.remoteAddress = remoteAddress
     this.openedAtMs = clock.now()
-    this.#socket = socket
-    this.#raw = rawSocketOf(socket)
     this.#context = context
-    if (DirectWriter.fits(this.#raw)) this.#directWriter = context.directWriter
     this.#lastFrameAtMs = clock.monotonic()
     this.#pingedAtMs = this.#lastFrameAtMs
     this.#rate = new RateLimit(limits.framesBurstMax, this.#lastFrameAtMs)
     this.outbox = new Outbox(this, counters, limits.outboxBytesMax)
     // Without an idle limit nothing but the network can tell that the other side is gone.
     if (context.idleTimeoutMs() === 0)
-      this.#raw.setKeepAlive?.(true, TCP_KEEP_ALIVE_MS)
+      this.raw.setKeepAlive?.(true, TCP_KEEP_ALIVE_MS)
       // One property and shared listeners, not five closures for each connection.
     ;(socket as unknown as WithConnection)[CONNECTION] = this
-    ;(this.#raw as unknown as WithConnection)[CONNECTION] = this
+    ;(this.raw as unknown as WithConnection)[CONNECTION] = this
     // After ws has read the bytes.
-    this.#raw.on('data', onData)
+    this.raw.on('data', onData)
     socket.on('message', onMessage)
     socket.on('ping', onControlFrame)
     socket.on('pong', onControlFrame)
@@ -155,11 +123,11 @@ export class Connection implements ClientConnection, Sink, Timed {
 
   /** Reads nothing more from the client until {@link resume}: what it sends waits in the network. */
   pause(): void {
-    this.#socket.pause()
+    this.socket.pause()
   }
 
   resume(): void {
-    this.#socket.resume()
+    this.socket.resume()
   }
 
   /** Sends one prepared frame to this client. */
@@ -185,14 +153,14 @@ export class Connection implements ClientConnection, Sink, Timed {
     // What was published before the close comes before it.
     this.outbox.settle()
     // Throws for a code or a reason that no close frame can hold: the connection lives on.
-    this.#socket.close(code, reason)
+    this.socket.close(code, reason)
     this.#closing = true
     this.outbox.close()
     wheel.set(this.#deadline, limits.closeMs)
   }
 
   terminate(): void {
-    this.#socket.terminate()
+    this.socket.terminate()
   }
 
   /** Refuses a frame in the protocol's own form; too many refusals close the connection. */
@@ -241,33 +209,11 @@ export class Connection implements ClientConnection, Sink, Timed {
       ...(deviceId !== undefined && { device_id: deviceId }),
       opened_at: this.openedAtMs,
       remote_address: this.remoteAddress,
-      bytes_in: this.#raw.bytesRead ?? 0,
-      bytes_out: (this.#raw.bytesWritten ?? 0) + this.#directBytes,
+      bytes_in: this.bytesIn,
+      bytes_out: this.bytesOut,
       queued_bytes: this.queuedBytes,
       subscriptions: [...(this.#handler?.subscriptions?.() ?? [])],
     }
-  }
-
-  // The outbox's sink.
-
-  get bufferedBytes(): number {
-    return this.#raw.writableLength
-  }
-
-  get writable(): boolean {
-    return this.#socket.readyState === this.#socket.OPEN && !this.#raw.writableNeedDrain
-  }
-
-  write(bytes: Uint8Array): void {
-    if (this.#socket.readyState !== this.#socket.OPEN) return
-    const taken = this.#directWriter === undefined ? 0 : this.#directWriter.write(this.#raw, bytes)
-    this.#directBytes += taken
-    // What the kernel did not take waits in the stream, before everything that comes later.
-    if (taken < bytes.length) this.#raw.write(taken === 0 ? bytes : bytes.subarray(taken))
-  }
-
-  onceDrained(callback: () => void): void {
-    this.#raw.once('drain', callback)
   }
 
   slowConsumer(): void {
@@ -294,7 +240,7 @@ export class Connection implements ClientConnection, Sink, Timed {
 
   /** Bytes have been read: part of a message, perhaps. */
   receivedBytes(): void {
-    const bytes = unfinishedBytesOf(this.#socket)
+    const bytes = unfinishedBytesOf(this.socket)
     if ((bytes === 0 && this.#unfinished === undefined) || this.#ended) return
     const { gateway } = this.#context
     this.#unfinished ??= new UnfinishedMessage(gateway, this.#share)

@@ -2,7 +2,8 @@ import type { CloseCode } from '@carillon/codec'
 import { Deadline } from '@carillon/service'
 import type { Identity } from '../client-connection.ts'
 import type { Gateway } from '../gateway.ts'
-import type { Connection, Handler } from './connection.ts'
+import type { Connection } from './connection.ts'
+import type { Handler } from './connection-context.ts'
 import type { UpgradeRequest } from './listener.ts'
 
 type Close = Pick<CloseCode, 'code' | 'reason'>
