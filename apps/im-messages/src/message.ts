@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { im } from '@carillon/codec'
+import { hasMistypedField, im, type WireTypes } from '@carillon/codec'
 import { parseConversationId, serverMsgIdOf } from './conversation-id.ts'
 import { limits } from './limits.ts'
 import { badRequest } from './refusal.ts'
@@ -49,6 +49,7 @@ export function acceptMessage(
   if (body.length > limits.messageBytesMax) {
     throw badRequest(`a message has more than ${limits.messageBytesMax} bytes`)
   }
+  if (hasMistypedField(body, MSG_DATA)) throw badRequest('a field of a message has the wrong type')
   return {
     convId,
     senderId,
@@ -58,6 +59,18 @@ export function acceptMessage(
     body,
   }
 }
+
+const VARINT = 0
+const LENGTH_DELIMITED = 2
+const fields = (type: number | WireTypes, ...numbers: number[]) =>
+  numbers.map((number) => [number, type] as const)
+/** The wire types of MsgData in proto/client.proto. */
+const MSG_DATA: WireTypes = new Map([
+  ...fields(LENGTH_DELIMITED, 1, 2, 3, 4, 11, 12, 21, 22, 32, 33, 100),
+  ...fields(VARINT, 31),
+  ...fields(new Map(fields(VARINT, 1, 2, 3, 4, 5, 6)), 41),
+  ...fields(new Map(fields(LENGTH_DELIMITED, 1, 2, 3)), 42),
+])
 
 const ORDINARY = {
   storageForServer: true,

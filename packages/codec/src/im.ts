@@ -41,6 +41,27 @@ export function countField(bytes: Uint8Array, field: number): number {
   return count
 }
 
+/** Wire types of a message's fields by number; of a nested message, those of its own fields. */
+export type WireTypes = ReadonlyMap<number, number | WireTypes>
+
+/**
+ * Whether a message has a field under a known number with another type than that field's. Such a field counts as
+ * unknown and is kept, but not every implementation passes over it: some read it as what it should be, and cannot
+ * read the message.
+ */
+export function hasMistypedField(bytes: Uint8Array, types: WireTypes): boolean {
+  const reader = protobuf.Reader.create(bytes)
+  while (reader.pos < reader.len) {
+    const tag = reader.uint32()
+    const type = types.get(tag >>> 3)
+    const nested = typeof type === 'object'
+    if (type !== undefined && (tag & 7) !== (nested ? LENGTH_DELIMITED : type)) return true
+    if (!nested) reader.skipType(tag & 7)
+    else if (hasMistypedField(reader.bytes(), type)) return true
+  }
+  return false
+}
+
 const LENGTH_DELIMITED = 2
 
 /** The bytes of a message whose repeated field `field` holds these messages, which are encoded already. */

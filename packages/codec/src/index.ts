@@ -8,8 +8,10 @@ export {
   encodeMessagePush,
   encodeNoticePush,
   encodePush,
+  hasMistypedField,
   im,
   LIST_ITEM_OVERHEAD_BYTES,
+  type WireTypes,
 } from './im.ts'
 export {
   type NoticeEnvelope,
