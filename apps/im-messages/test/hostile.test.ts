@@ -1,6 +1,7 @@
-import { im as proto } from '@carillon/codec'
+import { readFileSync } from 'node:fs'
+import { encodeList, im as proto } from '@carillon/codec'
 import { im } from '@carillon/events'
-import { publishRaw } from '@carillon/testkit'
+import { eventually, publishRaw } from '@carillon/testkit'
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 import fc from 'fast-check'
 import { AS_GATEWAYS_WAIT, type MessageService, Stage } from './stage.ts'
@@ -127,6 +128,72 @@ describe('hostile input', () => {
       msgDataList: [stage.user('ann').message('group:a', 'x'.repeat(900_000))],
     }).finish()
     expect(await codeOf(im.sendMsgList, asAnn(large))).toBe(Code.RequestError)
+  })
+
+  test('a known field of another type: refused, since it would stop other implementations from reading', async () => {
+    const file = readFileSync(new URL('../../../proto/client.proto', import.meta.url), 'utf8')
+    const body = /message MsgData \{([\s\S]*?)\n\}/.exec(file)?.[1] ?? ''
+    const sections: readonly (readonly [number | undefined, string])[] = [
+      [undefined, body.replace(/ {2}message [\s\S]*?\n {2}\}/g, '')],
+      [41, /message Options \{([\s\S]*?)\}/.exec(body)?.[1] ?? ''],
+      [42, /message OfflinePush \{([\s\S]*?)\}/.exec(body)?.[1] ?? ''],
+    ]
+    const varint = (value: number): number[] =>
+      value < 128 ? [value] : [(value & 127) | 128, ...varint(value >>> 7)]
+    const values = new Map([
+      [0, [5]],
+      [1, Array(8).fill(0)],
+      [2, [1, 0x41]],
+      [5, Array(4).fill(0)],
+    ])
+    const ordinary = proto.MsgData.encode(stage.user('ann').message('group:a', 'x')).finish()
+    let tried = 0
+    for (const [parent, section] of sections) {
+      for (const [, type, number] of section.matchAll(/(\w+) \w+ = (\d+);/g)) {
+        const right = ['bool', 'int32'].includes(type as string) ? 0 : 2
+        for (const [wireType, value] of values) {
+          if (wireType === right) continue
+          const field = [...varint((Number(number) << 3) | wireType), ...value]
+          const bytes = parent === undefined ? field : [...varint((parent << 3) | 2), field.length, ...field]
+          const data = encodeList(2, [Buffer.concat([ordinary, Buffer.from(bytes)])])
+          expect(await codeOf(im.sendMsgList, asAnn(data))).toBe(Code.RequestError)
+          tried += 1
+        }
+      }
+    }
+    expect(tried).toBe((14 + 6 + 3) * 3)
+  })
+
+  test('half a surrogate pair in JSON does not reach clients, who could not read it', async () => {
+    const half = 'cut in an emoji \ud83d'
+    const message = {
+      convId: 'group:a',
+      senderId: 'ann',
+      clientMsgId: half,
+      contentType: 1,
+      content: '',
+      atUsers: [half],
+      offlinePush: { title: half, content: half, payload: half },
+    }
+    const inbox = await stage.inbox('half')
+    const pushes: Uint8Array[] = []
+    stage.bus.subscribe(im.pushConv, { convId: 'group:a' }, ({ payload }) => pushes.push(payload))
+    await stage.bus.roundTrip()
+    // Twice: it is known again by its repaired id.
+    const sent = await stage.bus.request(im.msgSend, {}, { msgDataList: [message] })
+    expect(sent.error_code).toBe(0)
+    expect(await stage.bus.request(im.msgSend, {}, { msgDataList: [message] })).toEqual(sent)
+    const notice = { convId: 'notice:x', title: half, contentType: 1, content: '' }
+    await stage.bus.request(im.noticeSend, {}, { userIds: ['half'], notice })
+    await eventually(() => pushes.length > 0 && inbox.notices.length > 0)
+    const strict = new TextDecoder('utf-8', { fatal: true })
+    const repaired = 'cut in an emoji \ufffd'
+    for (const push of pushes) {
+      const list = proto.MsgDataList.decode(proto.PushBody.decode(push).data)
+      expect(list.msgDataList[0]).toMatchObject({ clientMsgId: repaired, atUsers: [repaired] })
+      expect(() => strict.decode(Buffer.from(list.msgDataList[0]?.clientMsgId ?? ''))).not.toThrow()
+    }
+    expect(inbox.notices[0]?.title).toBe(repaired)
   })
 
   test('callers that no gateway would name', async () => {

@@ -10,6 +10,7 @@ import { badRequest } from '../refusal.ts'
 import type { Receipt } from '../store/commit-plan.ts'
 import { changeMembers, createConversation, lockConversations } from '../store/conversations.ts'
 import { membersOf } from '../store/history.ts'
+import { wellFormed } from '../well-formed.ts'
 import { checkCount, dueAt } from './send-messages.ts'
 
 /** `im.conv.put`: makes a conversation, or gives it exactly these members. @throws {Refusal} */
@@ -100,9 +101,18 @@ export async function sendInternal(
 
 function fromJson(message: ImMessage): im.MsgData.$Properties {
   const bytes = (text: string | undefined) => Buffer.from(text ?? '', 'base64')
+  const { clientMsgId, atUsers, offlinePush } = message
   return im.MsgData.create({
     ...message,
-    clientMsgId: message.clientMsgId ?? randomUUID(),
+    clientMsgId: wellFormed(clientMsgId ?? randomUUID()),
+    ...(atUsers && { atUsers: atUsers.map(wellFormed) }),
+    ...(offlinePush && {
+      offlinePush: {
+        title: wellFormed(offlinePush.title ?? ''),
+        content: wellFormed(offlinePush.content ?? ''),
+        payload: wellFormed(offlinePush.payload ?? ''),
+      },
+    }),
     content: bytes(message.content),
     senderInfo: bytes(message.senderInfo),
     ext: bytes(message.ext),

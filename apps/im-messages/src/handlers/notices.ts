@@ -7,6 +7,7 @@ import type { Database } from '../database/database.ts'
 import { limits } from '../limits.ts'
 import { badRequest } from '../refusal.ts'
 import { acknowledgeNotice, pendingNotices, storeNotice } from '../store/inbox.ts'
+import { wellFormed } from '../well-formed.ts'
 
 const ACKNOWLEDGED = im.AckNoticeDataResp.encode({}).finish()
 const ID_BYTES_MAX = 256
@@ -54,6 +55,7 @@ export async function sendNotice(
   const noticeId = randomUUID()
   const body = im.NoticeData.encode({
     ...notice,
+    title: wellFormed(notice.title),
     noticeId,
     createTime: String(nowMs),
     content: Buffer.from(notice.content, 'base64'),
