@@ -62,7 +62,9 @@ export class Outboxes {
       log,
       run: () =>
         drainOfflinePushes(database, async (session, places) => {
-          offline.inc(await pushToOffline(bus, session, places, now()))
+          const { pushed, done } = await pushToOffline(bus, session, places, now())
+          offline.inc(pushed)
+          return done
         }),
     })
     const swept = metrics.counter('im_outbox_swept_total', 'Conversations and inboxes found with old entries')

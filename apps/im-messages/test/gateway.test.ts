@@ -3,6 +3,7 @@ import { type ImOfflinePush, im } from '@carillon/events'
 import { eventually } from '@carillon/testkit'
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 import { sql } from 'kysely'
+import { pushToOffline } from '../src/offline-pusher.ts'
 import { AS_GATEWAYS_WAIT, engines, type MessageService, Stage } from './stage.ts'
 
 describe.each(engines)('what gateways need, on %s', (engine) => {
@@ -177,5 +178,48 @@ describe.each(engines)('what gateways need, on %s', (engine) => {
       sender_id: 'crowd_0',
       ...offlinePush,
     })
+  }, 60_000)
+
+  test('a large group and long texts: told of in portions that the broker has confirmed', async () => {
+    const members = Array.from({ length: 5_000 }, (_, i) => `many_${i}`)
+    await stage.putGroup('group:many', members)
+    const sender = stage.user('many_0')
+    const loud = (title: string) => ({
+      options: { storageForServer: true },
+      offlinePush: { title, content: '', payload: '' },
+    })
+    await sender.sendAll([
+      sender.message('group:many', 'a', loud('x'.repeat(10_000))),
+      ...Array.from({ length: 9 }, () => sender.message('group:many', 'b', loud('short'))),
+    ])
+    let told = 0
+    stage.bus.subscribe(im.offlinePush, {}, () => (told += 1))
+    // The real bus, with what it has not confirmed counted.
+    let unconfirmedBytes = 0
+    let mostBytes = 0
+    const bus: Parameters<typeof pushToOffline>[0] = {
+      requestMany: (...question) => stage.bus.requestMany(...question),
+      publish(channel, params, payload) {
+        unconfirmedBytes += channel.encode(payload).length
+        mostBytes = Math.max(mostBytes, unconfirmedBytes)
+        stage.bus.publish(channel, params, payload)
+      },
+      async roundTrip() {
+        unconfirmedBytes = 0
+        return stage.bus.roundTrip()
+      },
+    }
+    let places = Array.from({ length: 10 }, (_, i) => ({ convId: 'group:many', seq: i + 1 }))
+    const portions: number[] = []
+    while (places.length > 0) {
+      const { pushed, done } = await service.database.run((session) => pushToOffline(bus, session, places, 0))
+      expect(done).toEqual(places.slice(0, done.length))
+      portions.push(pushed)
+      places = places.slice(done.length)
+    }
+    expect(Math.max(...portions)).toBeLessThanOrEqual(20_000)
+    expect(portions.reduce((sum, each) => sum + each, 0)).toBe(10 * 4_999)
+    expect(mostBytes).toBeLessThan(1.1 * 1024 * 1024)
+    await eventually(() => told === 10 * 4_999)
   }, 60_000)
 })

@@ -6,12 +6,12 @@ import { bigintArray, textArray } from './packed.ts'
 const ROWS_MAX = 100
 
 /**
- * Hands over some of the messages that ask for a push to members without a connection, and takes them out when that
- * is done. Instances take different ones. Answers whether there may be more.
+ * Hands over some of the messages that ask for a push to members without a connection, and takes out those that are
+ * done. Instances take different ones. Answers whether there may be more.
  */
 export async function drainOfflinePushes(
   database: Database,
-  handle: (session: Session, places: readonly Place[]) => Promise<void>,
+  handle: (session: Session, places: readonly Place[]) => Promise<readonly Place[]>,
 ): Promise<boolean> {
   const drain = async (session: Session): Promise<boolean> => {
     const lock = database.shared ? sql`for update skip locked` : sql``
@@ -20,15 +20,15 @@ export async function drainOfflinePushes(
       session,
     )
     if (rows.length === 0) return false
-    await handle(
+    const done = await handle(
       session,
       rows.map((row) => ({ convId: row.conv_id, seq: row.seq })),
     )
     await sql`
       delete from offline_pushes o using unnest(
-        ${textArray(rows.map((row) => row.conv_id))}, ${bigintArray(rows.map((row) => row.seq))}
+        ${textArray(done.map((place) => place.convId))}, ${bigintArray(done.map((place) => place.seq))}
       ) as w (conv_id, seq) where o.conv_id = w.conv_id and o.seq = w.seq`.execute(session)
-    return rows.length === ROWS_MAX
+    return done.length < rows.length || rows.length === ROWS_MAX
   }
   return database.shared ? database.relaxedTransaction(drain) : database.run(drain)
 }
