@@ -1,6 +1,14 @@
 import { DEVELOPMENT_SECRET, type TokenOptions } from '@carillon/auth'
 import * as gateway from '@carillon/gateway'
-import { commonVariables, type Environment, env, readEnvironment, secretProblems } from '@carillon/service'
+import {
+  commonVariables,
+  type Environment,
+  env,
+  readEnvironment,
+  type Secrets,
+  secretProblems,
+  watchedSecrets,
+} from '@carillon/service'
 import { Type } from 'typebox'
 import type { DurableLimits } from './durable-events.ts'
 import type { RoomAccess } from './room.ts'
@@ -16,6 +24,7 @@ const variables = Type.Object({
     Type.String({ pattern: '^https?://[^,\\s]+(,\\s*https?://[^,\\s]+)*$' }),
   ),
   CAMPUS_DEVICE_KEY_SECRET: env.text(DEVELOPMENT_SECRET),
+  CAMPUS_DEVICE_KEY_SECRET_FILE: Type.Optional(Type.String()),
   CAMPUS_MAX_REQUESTS_PER_SECOND: env.integer(1, 1_000_000, 1_000),
   CAMPUS_MAX_ROOMS: env.integer(1, 1_000_000, 100_000),
   CAMPUS_MAX_ROOMS_PER_CONNECTION: env.integer(1, 10_000, 20),
@@ -25,8 +34,8 @@ export interface CampusConfig extends gateway.GatewayConfig {
   readonly auth: TokenOptions
   /** Origins that browsers may connect from; undefined for any. */
   readonly corsOrigins: readonly string[] | undefined
-  /** Device keys are stored as HMACs under it. */
-  readonly deviceKeySecret: string
+  /** Device keys are stored as HMACs under the first of them, and found under each. */
+  readonly deviceKeySecrets: Secrets
   readonly requestsPerSecondMax: number
   /** Rooms that connections of this instance are in. */
   readonly roomsMax: number
@@ -60,7 +69,9 @@ export function readConfig(environment: Environment): CampusConfig {
     ...gateway.gatewayConfig('CAMPUS', values),
     auth: gateway.authConfig(values),
     corsOrigins: values.CAMPUS_CORS_ORIGINS?.split(',').map((origin) => origin.trim().replace(/\/$/, '')),
-    deviceKeySecret: values.CAMPUS_DEVICE_KEY_SECRET,
+    deviceKeySecrets: values.CAMPUS_DEVICE_KEY_SECRET_FILE
+      ? watchedSecrets(values.CAMPUS_DEVICE_KEY_SECRET_FILE)
+      : () => [values.CAMPUS_DEVICE_KEY_SECRET],
     requestsPerSecondMax: values.CAMPUS_MAX_REQUESTS_PER_SECOND,
     roomsMax: values.CAMPUS_MAX_ROOMS,
     pingIntervalMs: 25_000,

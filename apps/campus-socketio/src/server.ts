@@ -43,7 +43,7 @@ export function create(config: CampusConfig, overrides: Overrides = {}) {
 
   // NATS → the one live connection of a device → its answer → NATS.
   const reports = new Reports(bus, instanceId, () => clock.now())
-  const registry = new DeviceRegistry(bus, config.deviceKeySecret)
+  const registry = new DeviceRegistry(bus, config.deviceKeySecrets)
   /** By connection, from the claim on. */
   const devices = new Map<string, LiveDevice>()
   /** By serial number: whom pushes go to. */

@@ -9,6 +9,7 @@ const variables = Type.Object({
   ...service.commonVariables,
   ...gateway.gatewayVariables('VOICE', { listenPort: 9_999, adminPort: 9_082, framesPerSecondMax: 20 }),
   VOICE_SID_SECRET: Type.Optional(Type.String()),
+  VOICE_SID_SECRET_FILE: Type.Optional(Type.String()),
   VOICE_SID_VERIFIER: env.oneOf(['hmac', 'nats'], 'hmac'),
   VOICE_SIGN: Type.Unsafe<SignMethod>(env.oneOf(['md5', 'hmac-sha256'], 'md5')),
   VOICE_SIGN_SECRET: Type.Optional(Type.String()),
@@ -44,8 +45,8 @@ function problems(environment: service.Environment): readonly string[] {
 
 /** Times are in the unit of their names. */
 export interface VoiceConfig extends gateway.GatewayConfig {
-  /** Undefined: sids are verified over NATS. */
-  readonly sidSecret: string | undefined
+  /** A sid by any of them is good. Undefined: sids are verified over NATS. */
+  readonly sidSecrets: service.Secrets | undefined
   readonly sign: SignOptions
   readonly skewMs: number
   readonly pingIntervalS: number
@@ -67,8 +68,7 @@ export function readConfig(environment: service.Environment): VoiceConfig {
   const values = service.readEnvironment(variables, environment, problems)
   return {
     ...gateway.gatewayConfig('VOICE', values),
-    sidSecret:
-      values.VOICE_SID_VERIFIER === 'nats' ? undefined : values.VOICE_SID_SECRET || DEVELOPMENT_SECRET,
+    sidSecrets: values.VOICE_SID_VERIFIER === 'nats' ? undefined : sidSecrets(values),
     sign: { method: values.VOICE_SIGN, secret: values.VOICE_SIGN_SECRET ?? '' },
     skewMs: values.VOICE_TIMESTAMP_SKEW_S * 1_000,
     pingIntervalS: values.VOICE_PING_INTERVAL_S,
@@ -83,4 +83,13 @@ export function readConfig(environment: service.Environment): VoiceConfig {
       openPerRoomMax: values.VOICE_MAX_OPEN_RELAYS_PER_ROOM,
     },
   }
+}
+
+function sidSecrets(values: {
+  readonly VOICE_SID_SECRET?: string
+  readonly VOICE_SID_SECRET_FILE?: string
+}): service.Secrets {
+  if (values.VOICE_SID_SECRET_FILE) return service.watchedSecrets(values.VOICE_SID_SECRET_FILE)
+  const secret = values.VOICE_SID_SECRET || DEVELOPMENT_SECRET
+  return () => [secret]
 }

@@ -1,12 +1,13 @@
 import { SID_LENGTH_MAX, type SidResult, verifySid } from '@carillon/auth'
 import { type Bus, BusUnavailable, NoResponders } from '@carillon/bus'
 import { idProblem, voice } from '@carillon/events'
+import type { Secrets } from '@carillon/service'
 
 export type VerifySid = (sid: string | undefined) => Promise<SidResult>
 
-/** Verifies by the shared secret, or without one over NATS. */
-export function createSidVerifier(bus: Bus, secret: string | undefined, now: () => number): VerifySid {
-  if (secret !== undefined) return async (sid) => verifySid(secret, sid, now())
+/** Verifies by shared secrets, or without any over NATS. */
+export function createSidVerifier(bus: Bus, secrets: Secrets | undefined, now: () => number): VerifySid {
+  if (secrets !== undefined) return async (sid) => verifyByAny(secrets(), sid, now())
   return async (sid) => {
     if (sid === undefined || sid === '') return { ok: false, failure: 'missing' }
     if (sid.length > SID_LENGTH_MAX) return { ok: false, failure: 'malformed' }
@@ -23,4 +24,11 @@ export function createSidVerifier(bus: Bus, secret: string | undefined, now: () 
       return { ok: false, failure: 'verifier_unavailable' }
     }
   }
+}
+
+function verifyByAny(secrets: readonly [string, ...string[]], sid: string | undefined, nowMs: number) {
+  const results = secrets.map((secret) => verifySid(secret, sid, nowMs))
+  return (
+    results.find((result) => result.ok || result.failure !== 'bad_signature') ?? (results[0] as SidResult)
+  )
 }

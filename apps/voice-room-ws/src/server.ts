@@ -255,7 +255,7 @@ export function create(config: VoiceConfig, overrides: Overrides = {}) {
     // The heartbeat is the protocol's own: see below.
     idleTimeoutMs: () => 0,
   })
-  const verifySid = createSidVerifier(bus, config.sidSecret, () => clock.now())
+  const verifySid = createSidVerifier(bus, config.sidSecrets, () => clock.now())
   listener.acceptThenAuthenticate(
     ['/'],
     {

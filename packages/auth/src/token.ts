@@ -27,8 +27,8 @@ export type TokenResult =
   | { readonly ok: false; readonly failure: TokenFailure }
 
 export interface TokenOptions {
-  /** The shared secret of HS256 tokens. */
-  readonly secret?: string
+  /** The shared secret of HS256 tokens, or those that are good now: a token by any of them is. */
+  readonly secret?: string | (() => readonly string[])
   /** Where the public keys of RS256, PS256, ES256 and EdDSA tokens are. */
   readonly jwksUrl?: string
   readonly issuer?: string
@@ -44,6 +44,8 @@ export interface TokenOptions {
 
 const ASYMMETRIC = ['RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512', 'ES256', 'ES384', 'ES512', 'EdDSA']
 const TOKEN_LENGTH_MAX = 8_192
+/** Imported keys of secrets; more are imported anew. */
+const SECRETS_MAX = 16
 const CACHED_MAX = 10_000
 /** Of tokens and their claims, roughly. */
 const CACHED_BYTES_MAX = 33_554_432
@@ -71,12 +73,31 @@ export function createTokenVerifier(options: TokenOptions): VerifyToken {
     monotonic = () => performance.now(),
   } = options
   if (secret === undefined && jwksUrl === undefined) throw new TypeError('a secret or a JWKS URL is needed')
-  const secretKey = secret === undefined ? undefined : importSecret(secret)
+  const secretsNow = typeof secret === 'string' ? () => [secret] : secret
+  const secretKeys = new LRUCache<string, Promise<webcrypto.CryptoKey>>({ max: SECRETS_MAX })
+  const secretKey = (text: string) => {
+    const known = secretKeys.get(text) ?? importSecret(text)
+    secretKeys.set(text, known)
+    return known
+  }
   const remoteKeys = jwksUrl === undefined ? undefined : createRemoteKeys(jwksUrl, monotonic)
-  const algorithms = [...(secretKey ? ['HS256'] : []), ...(remoteKeys ? ASYMMETRIC : [])]
-  const key: CompactVerifyGetKey = (header, token) => {
-    if (header.alg === 'HS256') return secretKey as Promise<webcrypto.CryptoKey>
-    return (remoteKeys as NonNullable<typeof remoteKeys>)(header, token)
+  const algorithms = [...(secretsNow ? ['HS256'] : []), ...(remoteKeys ? ASYMMETRIC : [])]
+  /** Its payload, by the first secret that it is signed with. @throws a JOSEError */
+  const verifySignature = async (token: string): Promise<Uint8Array> => {
+    const secrets = [...(secretsNow?.() ?? [''])]
+    for (;;) {
+      const text = secrets.shift() as string
+      const key: CompactVerifyGetKey = (header, parts) =>
+        header.alg === 'HS256'
+          ? secretKey(text)
+          : (remoteKeys as NonNullable<typeof remoteKeys>)(header, parts)
+      try {
+        return (await compactVerify(token, key, { algorithms })).payload
+      } catch (error) {
+        const mayBeAnother = error instanceof errors.JWSSignatureVerificationFailed && secrets.length > 0
+        if (!mayBeAnother) throw error
+      }
+    }
   }
 
   // Clients come back with the same token, some of them every half minute: the signature need not be checked
@@ -94,7 +115,7 @@ export function createTokenVerifier(options: TokenOptions): VerifyToken {
     let claims = verified.get(token)
     if (claims === undefined) {
       try {
-        claims = parseClaims((await compactVerify(token, key, { algorithms })).payload)
+        claims = parseClaims(await verifySignature(token))
       } catch (error) {
         return refuse(failureOf(error))
       }

@@ -1,10 +1,11 @@
 import { DEVELOPMENT_SECRET, type TokenOptions } from '@carillon/auth'
-import { type Environment, env, secretProblems } from '@carillon/service'
+import { type Environment, env, secretProblems, watchedSecrets } from '@carillon/service'
 import { Type } from 'typebox'
 
 /** Variables of the services that verify JSON Web Tokens. */
 export const authVariables = {
   AUTH_HS256_SECRET: Type.Optional(Type.String()),
+  AUTH_HS256_SECRET_FILE: Type.Optional(Type.String()),
   AUTH_JWKS_URL: Type.Optional(env.url('https?')),
   AUTH_ISSUER: Type.Optional(Type.String()),
   AUTH_AUDIENCE: Type.Optional(Type.String()),
@@ -12,6 +13,7 @@ export const authVariables = {
 
 interface AuthValues {
   readonly AUTH_HS256_SECRET?: string
+  readonly AUTH_HS256_SECRET_FILE?: string
   readonly AUTH_JWKS_URL?: string
   readonly AUTH_ISSUER?: string
   readonly AUTH_AUDIENCE?: string
@@ -28,7 +30,8 @@ export function authProblems(environment: Environment): readonly string[] {
 
 /** How tokens are verified; without a secret or a JWKS URL, by the development secret. */
 export function authConfig(values: AuthValues): TokenOptions {
-  const { AUTH_HS256_SECRET: secret, AUTH_JWKS_URL: jwksUrl } = values
+  const { AUTH_HS256_SECRET: text, AUTH_HS256_SECRET_FILE: file, AUTH_JWKS_URL: jwksUrl } = values
+  const secret = file ? watchedSecrets(file) : text
   return {
     ...(secret ? { secret } : !jwksUrl && { secret: DEVELOPMENT_SECRET }),
     ...(jwksUrl && { jwksUrl }),

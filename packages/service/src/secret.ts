@@ -1,5 +1,6 @@
 import { isIPv4 } from 'node:net'
 import type { Environment } from './environment.ts'
+import { readSecrets } from './secret-file.ts'
 
 /** A secret that has a well-known default, so that everything runs on a developer's machine as it is. */
 export interface SecretVariable {
@@ -22,6 +23,8 @@ export function secretProblems(
 ): readonly string[] {
   const { NODE_ENV, LISTEN_HOST: host, ALLOW_DEVELOPMENT_SECRET: allowed } = environment
   const secret = environment[variable]
+  const file = environment[`${variable}_FILE`]
+  if (file) return fileProblems(`${variable}_FILE`, file, { variable, developmentSecret }, environment)
   const known = secret ? secret === developmentSecret : alternatives.every((each) => !environment[each])
   if (NODE_ENV === 'production') {
     if (!secret && known) return [`${[variable, ...alternatives].join(' or ')} is required in production`]
@@ -35,6 +38,22 @@ export function secretProblems(
     `LISTEN_HOST lets others reach a service that trusts the development secret: set ${remedies}, ` +
       'or ALLOW_DEVELOPMENT_SECRET=true',
   ]
+}
+
+/** A file of secrets is there to be trusted anywhere: it never holds what everybody knows. */
+function fileProblems(
+  name: string,
+  file: string,
+  { variable, developmentSecret }: SecretVariable,
+  environment: Environment,
+): readonly string[] {
+  if (environment[variable]) return [`${variable} and ${name} exclude each other`]
+  const secrets = readSecrets(file)
+  if (typeof secrets === 'string') return [`${name}: the file ${secrets}`]
+  if (secrets.includes(developmentSecret)) return [`${name}: the file holds the development secret`]
+  if (secrets.some(({ length }) => length < LENGTH_MIN))
+    return [`${name}: the file holds a secret of less than ${LENGTH_MIN} characters`]
+  return []
 }
 
 function isLoopback(host: string): boolean {
