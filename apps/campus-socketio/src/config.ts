@@ -17,7 +17,7 @@ import type { SessionLimits } from './session.ts'
 const variables = Type.Object({
   ...commonVariables,
   ...gateway.authVariables,
-  ...gateway.gatewayVariables('CAMPUS', { listenPort: 8_085, adminPort: 9_085 }),
+  ...gateway.gatewayVariables('CAMPUS', { listenPort: 8_085, adminPort: 9_085, connectionAgeMaxS: 3_300 }),
   CAMPUS_ACK_TIMEOUT_MS: env.integer(100, 600_000, 10_000),
   CAMPUS_ROOM_ACCESS: env.oneOf<RoomAccess>(['open', 'ticket'], 'open'),
   CAMPUS_CORS_ORIGINS: Type.Optional(

@@ -7,7 +7,7 @@ import { type ImLimits, imLimits } from './limits.ts'
 const variables = Type.Object({
   ...service.commonVariables,
   ...gateway.authVariables,
-  ...gateway.gatewayVariables('IM', { listenPort: 8_084, adminPort: 9_084 }),
+  ...gateway.gatewayVariables('IM', { listenPort: 8_084, adminPort: 9_084, connectionAgeMaxS: 3_300 }),
   IM_NOTICE_REDELIVERY_MS: service.env.integer(100, 86_400_000, 10_000),
   IM_PING_INTERVAL_MS: service.env.integer(1_000, 3_600_000, 20_000),
   IM_IDLE_TIMEOUT_MS: service.env.integer(2_000, 86_400_000, 60_000),

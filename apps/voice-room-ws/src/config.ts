@@ -7,7 +7,12 @@ const { env } = service
 
 const variables = Type.Object({
   ...service.commonVariables,
-  ...gateway.gatewayVariables('VOICE', { listenPort: 9_999, adminPort: 9_082, framesPerSecondMax: 20 }),
+  ...gateway.gatewayVariables('VOICE', {
+    listenPort: 9_999,
+    adminPort: 9_082,
+    framesPerSecondMax: 20,
+    connectionAgeMaxS: 3_300,
+  }),
   VOICE_SID_SECRET: Type.Optional(Type.String()),
   VOICE_SID_SECRET_FILE: Type.Optional(Type.String()),
   VOICE_SID_VERIFIER: env.oneOf(['hmac', 'nats'], 'hmac'),

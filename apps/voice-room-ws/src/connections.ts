@@ -16,6 +16,8 @@ export interface Member {
   /** The lease under which it is the user's; undefined until that is stored. */
   lease: string | undefined
   ended: boolean
+  /** We have sent it away ourselves, to come back at once. */
+  handedOver: boolean
   /** Why it ends, where it was not the client's doing. */
   reason: VoiceReason
   /** The channels it hears broadcasts of. */
@@ -51,6 +53,7 @@ export class Connections {
       deliveries: new Deliveries(),
       lease: undefined,
       ended: false,
+      handedOver: false,
       reason: 'closed',
       channels: [],
     }

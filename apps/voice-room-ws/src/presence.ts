@@ -131,21 +131,24 @@ export class Presence {
     }
   }
 
-  async #leave(member: Pick<Member, 'userId' | 'id' | 'reason' | 'lease'>): Promise<void> {
+  async #leave(
+    member: Pick<Member, 'userId' | 'id' | 'reason' | 'lease'> & Partial<Pick<Member, 'handedOver'>>,
+  ): Promise<void> {
     const { users, leases, clock, exitGraceMs, handoverGraceMs, evictions, draining } = this.#options
     const { userId, id, reason } = member
+    const handedOver = draining() || member.handedOver === true
     const lease = member.lease as string
-    // A user who comes back after an outage, or after a drain, is given the time for it.
+    // A user who comes back after an outage, a drain, or a connection that was too old, is given the time for it.
     const graceMs = Math.max(
       exitGraceMs,
-      draining() ? handoverGraceMs : 0,
+      handedOver ? handoverGraceMs : 0,
       leases.recovering ? this.#recoveryMs : 0,
     )
     if (graceMs > 0) {
       const { changed } = await users.change(userId, (record) =>
         leave(record, { lease, connection: id }, reason, graceMs, clock.now()),
       )
-      if (changed) this.#offline(userId, draining() ? 'drained' : reason)
+      if (changed) this.#offline(userId, handedOver ? 'drained' : reason)
       return
     }
     const before = await evictions.evict(userId, reason, ({ session }) => isHeldBy(session, lease, id))

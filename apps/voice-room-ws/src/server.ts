@@ -289,6 +289,7 @@ export function create(config: VoiceConfig, overrides: Overrides = {}) {
     const end = () => {
       if (member.ended) return
       member.ended = true
+      member.handedOver = connection.closeCode === closeCodes.draining.code
       heartbeat.stop()
       hear(member, [])
       for (const attempt of member.deliveries.end()) tell(attempt, 'gone')

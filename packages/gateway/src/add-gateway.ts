@@ -22,8 +22,9 @@ export function addGateway<C extends ClientConnection, T extends Transport>(
   createTransport: (gateway: Gateway<C>) => T,
 ): T {
   const { name, config, bus, clock, wheel, log, metrics, settings } = service
-  const { publicUrl, limits } = gatewayConfig
-  const gateway = new Gateway<C>({ service: name, limits, closeCodes, clock, wheel, log, metrics })
+  const { publicUrl, limits, connectionAgeMaxMs } = gatewayConfig
+  const shared = { clock, wheel, log, metrics }
+  const gateway = new Gateway<C>({ service: name, limits, closeCodes, connectionAgeMaxMs, ...shared })
   const transport = createTransport(gateway)
   const announcer = new Announcer(bus, () => ({
     service: name,

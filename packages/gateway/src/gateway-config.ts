@@ -7,6 +7,8 @@ export interface GatewayDefaults {
   readonly adminPort: number
   readonly framesPerSecondMax?: number
   readonly framesBurstMax?: number
+  /** In seconds; default: connections may be of any age. */
+  readonly connectionAgeMaxS?: number
 }
 
 /** How many busy connections a user may well have at a time, on several devices. */
@@ -16,6 +18,7 @@ function fields({
   listenPort,
   adminPort,
   framesPerSecondMax = defaultLimits.framesPerSecondMax,
+  connectionAgeMaxS = 0,
 }: GatewayDefaults) {
   return {
     LISTEN_PORT: env.port(listenPort),
@@ -26,6 +29,7 @@ function fields({
     MAX_CONNECTIONS_PER_USER: env.integer(1, 1_000_000, defaultLimits.connectionsPerUserMax),
     MAX_FRAMES_PER_SECOND: env.integer(1, 100_000, framesPerSecondMax),
     MAX_FRAMES_PER_SECOND_PER_USER: env.integer(1, 1_000_000, framesPerSecondMax * USER_CONNECTIONS),
+    MAX_CONNECTION_AGE_S: env.integer(0, 604_800, connectionAgeMaxS),
     MAX_OUTBOX_BYTES: env.integer(1_024, 1_073_741_824, defaultLimits.outboxBytesMax),
     DIRECT_WRITES: env.boolean(true),
   }
@@ -54,6 +58,8 @@ export interface GatewayConfig extends CommonConfig {
   readonly limits: Limits
   /** Write to plain TCP sockets past their streams, where the system offers it. */
   readonly directWrites: boolean
+  /** Connections are closed at this age at the latest; 0 for never. */
+  readonly connectionAgeMaxMs: number
 }
 
 /** Maps the values of {@link gatewayVariables} and the common ones. */
@@ -72,6 +78,7 @@ export function gatewayConfig(
     portVariable: `${prefix}_LISTEN_PORT`,
     publicUrl: of<string | undefined>('PUBLIC_URL'),
     directWrites: of<boolean>('DIRECT_WRITES'),
+    connectionAgeMaxMs: of<number>('MAX_CONNECTION_AGE_S') * 1_000,
     limits: {
       ...defaultLimits,
       connectionsMax: of<number>('MAX_CONNECTIONS'),

@@ -6,12 +6,15 @@ import type { ClientConnection } from './client-connection.ts'
 import { closeEvenly } from './drain.ts'
 import type { Limits } from './limits.ts'
 import { Registry } from './registry.ts'
+import { ConnectionRotation } from './rotation.ts'
 import { UserShares } from './user-share.ts'
 
 export interface GatewayOptions {
   readonly service: string
   readonly limits: Limits
   readonly closeCodes: GatewayCloseCodes
+  /** Connections are closed at this age at the latest, in milliseconds; 0, the default, for never. */
+  readonly connectionAgeMaxMs?: number
   readonly clock: Clock
   readonly wheel: TimingWheel
   readonly log: Logger
@@ -44,6 +47,7 @@ export class Gateway<C extends ClientConnection = ClientConnection> {
   readonly users: UserShares
   /** Bytes of messages that clients have begun to send, over all connections. */
   readonly unfinished = { bytes: 0 }
+  readonly #rotation: ConnectionRotation<C>
   readonly #opened: Counter
   readonly #closed: Counter<'code'>
   readonly #refused: Counter<'reason'>
@@ -53,7 +57,8 @@ export class Gateway<C extends ClientConnection = ClientConnection> {
   #framesIn = 0
   #bytesIn = 0
 
-  constructor({ service, limits, closeCodes, clock, wheel, log, metrics }: GatewayOptions) {
+  constructor(options: GatewayOptions) {
+    const { service, limits, closeCodes, connectionAgeMaxMs = 0, clock, wheel, log, metrics } = options
     this.service = service
     this.limits = limits
     this.closeCodes = closeCodes
@@ -63,6 +68,10 @@ export class Gateway<C extends ClientConnection = ClientConnection> {
     this.users = new UserShares(limits, wheel, () => clock.monotonic())
     const own = Object.values(closeCodes).map(({ code }) => code)
     this.#knownCodes = new Set([...PROTOCOL_CODES, ...own])
+    const rotated = metrics.counter('connections_rotated_total', 'Connections closed for their age')
+    this.#rotation = new ConnectionRotation(connectionAgeMaxMs, wheel, closeCodes.draining, () =>
+      rotated.inc(),
+    )
     this.#opened = metrics.counter('connections_opened_total', 'Connections opened')
     this.#closed = metrics.counter('connections_closed_total', 'Connections closed, by close code', ['code'])
     this.#refused = metrics.counter('connections_refused_total', 'Connections refused by a limit', ['reason'])
@@ -92,11 +101,13 @@ export class Gateway<C extends ClientConnection = ClientConnection> {
 
   opened(connection: C): void {
     this.connections.add(connection)
+    this.#rotation.opened(connection)
     this.#opened.inc()
   }
 
   ended(connection: C, code: number): void {
     this.connections.remove(connection)
+    this.#rotation.ended(connection)
     this.#closed.inc({ code: this.#knownCodes.has(code) ? String(code) : 'other' })
   }
 

@@ -50,6 +50,7 @@ export class Connection extends SocketSink implements ClientConnection, Timed {
   /** Too many violations: frames are not looked at any more. */
   #banned = false
   #closing = false
+  #closeCode: number | undefined
   #ended = false
 
   constructor(
@@ -101,6 +102,11 @@ export class Connection extends SocketSink implements ClientConnection, Timed {
   /** Whether it can still be sent something. */
   get isOpen(): boolean {
     return !this.#closing && !this.#ended
+  }
+
+  /** The code that this side has closed it with; undefined while it is open, and where the client was first. */
+  get closeCode(): number | undefined {
+    return this.#closeCode
   }
 
   get queuedBytes(): number {
@@ -155,6 +161,7 @@ export class Connection extends SocketSink implements ClientConnection, Timed {
     // Throws for a code or a reason that no close frame can hold: the connection lives on.
     this.socket.close(code, reason)
     this.#closing = true
+    this.#closeCode = code
     this.outbox.close()
     wheel.set(this.#deadline, limits.closeMs)
   }
