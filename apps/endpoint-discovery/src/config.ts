@@ -20,7 +20,7 @@ const variables = Type.Object({
   DISCOVERY_SIGN_WINDOW_S: env.integer(0, 86_400, 0),
   VOICE_PING_INTERVAL_S: env.integer(1, 3_600, 15),
   ...Object.fromEntries(
-    serviceKeys.map((key) => [fallbackVariable(key), Type.Optional(env.url('wss?|https?'))]),
+    serviceKeys.map((key) => [fallbackVariable(key), Type.Optional(env.clientUrl('wss?|https?'))]),
   ),
 })
 

@@ -23,7 +23,7 @@ function fields({
   return {
     LISTEN_PORT: env.port(listenPort),
     ADMIN_PORT: env.port(adminPort),
-    PUBLIC_URL: Type.Optional(env.url('wss?')),
+    PUBLIC_URL: Type.Optional(env.clientUrl('wss?')),
     MAX_CONNECTIONS: env.integer(0, 1_000_000, defaultLimits.connectionsMax),
     MAX_CONNECTIONS_PER_ADDRESS: env.integer(1, 1_000_000, defaultLimits.connectionsPerAddressMax),
     MAX_CONNECTIONS_PER_USER: env.integer(1, 1_000_000, defaultLimits.connectionsPerUserMax),

@@ -41,3 +41,18 @@ describe('an environment', () => {
     expect(() => read({ A_NAME: 'x', A_PORT: port })).toThrow('A_PORT must be a whole number from 0 to 65535')
   })
 })
+
+test.each([
+  ['ws://example.com:8080/path?a=b', undefined],
+  ['wss://[::1]:1', undefined],
+  ['ws://user:password@example.com', 'A_URL must be a URL without credentials and fragment'],
+  ['ws://example.com/#x', 'A_URL must be a URL without credentials and fragment'],
+  ['ws://[x', 'A_URL must be a URL without credentials and fragment'],
+  ['ws://example.com:99999', 'A_URL must be a URL without credentials and fragment'],
+  ['http://example.com', 'A_URL must match ^(wss?)://[^\\s/]+'],
+])('%s as a URL for clients', (url, problem) => {
+  const clients = Type.Object({ A_URL: Type.Optional(env.clientUrl('wss?')) })
+  const readUrl = () => readEnvironment(clients, { A_URL: url })
+  if (problem === undefined) expect(readUrl()).toEqual({ A_URL: url })
+  else expect(readUrl).toThrow(problem)
+})

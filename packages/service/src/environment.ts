@@ -20,11 +20,24 @@ export const env = {
   text: (value?: string) => Type.String({ minLength: 1, ...withDefault(value) }),
   url: (schemes: string, value?: string) =>
     Type.String({ pattern: `^(${schemes})://[^\\s/]+`, ...withDefault(value) }),
+  /** A URL that is handed out to clients. */
+  clientUrl: (schemes: string) =>
+    Type.String({
+      pattern: `^(${schemes})://[^\\s/]+`,
+      check: isClientUrl,
+      form: 'a URL without credentials and fragment',
+    }),
   /** Text in a form of its own: `check` says whether it is, `form` what it should be. */
   checked: (check: (text: string) => boolean, form: string, value: string) =>
     Type.String({ minLength: 1, default: value, check, form }),
   oneOf: <const V extends string>(values: readonly V[], value: V) =>
     Type.Unsafe<V>({ type: 'string', enum: [...values], default: value }),
+}
+
+function isClientUrl(text: string): boolean {
+  if (!URL.canParse(text)) return false
+  const { username, password, hash } = new URL(text)
+  return username === '' && password === '' && hash === ''
 }
 
 function withDefault<T>(value: T | undefined) {
