@@ -30,6 +30,8 @@ export class CatchUp {
   /** Messages pushed this way. */
   pushed = 0
   readonly #options: CatchUpOptions
+  /** Up to where conversations were pushed without a gap, when NATS was lost: until they are caught up. */
+  readonly #behind = new Map<string, bigint>()
   #generation = 0
 
   constructor(options: CatchUpOptions) {
@@ -58,22 +60,44 @@ export class CatchUp {
   }
 
   /**
+   * NATS was lost. What is pushed as soon as it is back may be newer than what was missed: where each conversation
+   * stood is kept from now on. What is under way is given up.
+   */
+  lost(): void {
+    this.stop()
+    this.#keepPositions()
+  }
+
+  /**
    * NATS was away: asks for the conversations of every user again, and for what was stored in them meanwhile.
    * Goes on until it has succeeded or NATS is lost again.
    */
   async afterReconnect(): Promise<void> {
     this.#generation += 1
     const generation = this.#generation
-    const { users } = this.#options
+    const { users, conversations } = this.#options
     await Promise.all([...users].map((user) => this.#retrying(generation, () => this.#reload(user))))
-    const positions = this.#options.conversations.positions()
+    if (generation !== this.#generation) return
+    // Besides, those that have been followed since: something may have come before their subscriptions stood.
+    this.#keepPositions()
+    for (const convId of [...this.#behind.keys()]) if (!conversations.has(convId)) this.#behind.delete(convId)
+    const positions = [...this.#behind].map(([convId, seq]) => ({ convId, seq }))
     for (let first = 0; first < positions.length; first += BATCH) {
-      let behind: Position[] = positions.slice(first, first + BATCH)
+      const batch = positions.slice(first, first + BATCH)
+      let behind: Position[] = batch
       while (behind.length > 0) {
         const before = behind
         behind = (await this.#retrying(generation, () => this.#everybody(before))) ?? []
       }
+      if (generation !== this.#generation) return
+      for (const { convId } of batch) this.#behind.delete(convId)
     }
+  }
+
+  /** One that has not been caught up since it was kept stands where it stood then. */
+  #keepPositions(): void {
+    for (const { convId, seq } of this.#options.conversations.positions())
+      if (!this.#behind.has(convId)) this.#behind.set(convId, seq)
   }
 
   /** What is under way is given up. */
@@ -91,6 +115,7 @@ export class CatchUp {
     return this.#page(positions, ({ convId, seq }, frame) => {
       topics.publish(conversations.topicOf(convId), frame)
       conversations.pushed(convId, seq)
+      this.#behind.set(convId, seq)
     })
   }
 

@@ -32,6 +32,10 @@ export class Conversations {
     return this.#followed.size
   }
 
+  has(convId: string): boolean {
+    return this.#followed.has(convId)
+  }
+
   /** The topic of a conversation is its subject. */
   topicOf(convId: string): string {
     return im.pushConv.subject({ convId })

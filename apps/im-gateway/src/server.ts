@@ -98,7 +98,7 @@ export function create(config: ImConfig, overrides: Overrides = {}) {
   })
   let wasConnected = false
   bus.onChange((connected) => {
-    if (!connected) return catchUp.stop()
+    if (!connected) return catchUp.lost()
     if (!wasConnected) {
       wasConnected = true
       return

@@ -125,6 +125,37 @@ test('an instance that is cut off from NATS makes good for what it has missed', 
   link.close()
 }, 120_000)
 
+test('what was missed comes though something newer was pushed before it was asked for', async () => {
+  const link = await NatsLink.open(stage.nats.port)
+  const cutOff = await stage.gateway({ NATS_URL: link.url })
+  await stage.putConversation('group:gap', ['ann', 'bob'])
+  const other = await stage.gateway()
+  const ann = kept(await ImClient.connect(other.listener.port, 'ann'))
+  const bob = kept(await ImClient.connect(cutOff.listener.port, 'bob'))
+  for (let round = 0; round < 3; round++) {
+    link.cut()
+    await eventually(() => !cutOff.bus.connected)
+    await ann.send('group:gap', `missed ${round}`)
+    // The message service is slow to say which conversations there are: no position is known by then.
+    const load = cutOff.users.load.bind(cutOff.users)
+    let newer = false
+    cutOff.users.load = async (user) => {
+      await eventually(() => newer)
+      return load(user)
+    }
+    link.restore()
+    await eventually(() => cutOff.bus.connected)
+    await cutOff.bus.roundTrip()
+    await ann.send('group:gap', `newer ${round}`)
+    await eventually(() => bob.textsOf('group:gap').includes(`newer ${round}`))
+    newer = true
+    cutOff.users.load = load
+    await eventually(() => bob.textsOf('group:gap').includes(`missed ${round}`))
+  }
+  await cutOff.stop()
+  link.close()
+}, 120_000)
+
 test('a drain closes with 1012, and tells that the devices have gone', async () => {
   const gateway = await stage.gateway({ DRAIN_SECONDS: '1' })
   const offline: string[] = []
