@@ -7,7 +7,7 @@ import type { Conversations } from './conversations.ts'
 import type { ImLimits } from './limits.ts'
 import { type MemberChange, type MembershipEffect, Memberships } from './membership.ts'
 import type { MessageService } from './message-service.ts'
-import { RequestBudget } from './request-budget.ts'
+import { type RequestBudget, UserBudgets } from './request-budget.ts'
 
 /** A user with a connection here: what all of that user's connections share. */
 export interface User {
@@ -37,6 +37,8 @@ const LOADS_PARALLEL = 64
 export class Users {
   readonly #options: UsersOptions
   readonly #users = new Map<string, User>()
+  /** Requests under way outlive connections: who reconnects does not begin anew. */
+  readonly #budgets = new UserBudgets()
   /** Many clients come back at once after a restart: the message service shall not be asked by all in one instant. */
   readonly #limit = pLimit(LOADS_PARALLEL)
 
@@ -108,6 +110,7 @@ export class Users {
     if (user.clients.size > 0) return
     this.#users.delete(user.id)
     user.subscription.unsubscribe()
+    this.#budgets.left(user.id)
     this.#apply(user, user.memberships.clear())
   }
 
@@ -123,7 +126,7 @@ export class Users {
       id,
       clients: new Set(),
       memberships: new Memberships(this.#options.limits.conversationsMax),
-      requests: new RequestBudget(),
+      requests: this.#budgets.of(id),
       subscription: this.#options.bus.subscribe(im.pushUser, { userId: id }, ({ bytes, publishedAtMs }) =>
         this.#options.push(user, bytes, publishedAtMs),
       ),

@@ -273,6 +273,30 @@ describe('requests', () => {
     subscription.unsubscribe()
   })
 
+  test('who reconnects while requests are under way has them still: 64 of one user', async () => {
+    let asked = 0
+    const subscription = stage.bus.serve(im.custom, { method: 'stuck' }, () => {
+      asked += 1
+      return new Promise<Buffer>(() => {})
+    })
+    await stage.bus.roundTrip()
+    const slow = await stage.gateway({ IM_MAX_FRAMES_PER_SECOND: '2000' })
+    const body = encode('CustomRequestBody', { method: 'stuck' })
+    for (const expected of [32, 64, 64, 64]) {
+      const client = kept(await ImClient.connect(slow.listener.port, 'returning'))
+      for (let i = 0; i < 32; i++)
+        client.socket.send(encode('RequestBody', { event: 100, reqId: `${i}`, data: body }))
+      await eventually(() => asked === expected)
+      client.close()
+      await eventually(() => slow.users.get('returning') === undefined)
+    }
+    const client = kept(await ImClient.connect(slow.listener.port, 'returning'))
+    const answer = await client.ask(100, body)
+    expect(`${answer.code} ${reasonOf(answer)}`).toBe('RetryError too many requests are under way')
+    expect(asked).toBe(64)
+    subscription.unsubscribe()
+  })
+
   test('a service that does not answer: RetryError in time', async () => {
     const subscription = stage.bus.serve(
       im.custom,
