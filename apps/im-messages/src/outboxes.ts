@@ -4,9 +4,9 @@ import type { Database } from './database/database.ts'
 import { pushToOffline } from './offline-pusher.ts'
 import type { Publisher } from './publisher.ts'
 import type { Committed } from './store/commit-plan.ts'
-import { drainNoticeOutbox, noticeOutboxOlderThan } from './store/inbox.ts'
+import { drainNoticeOutbox, noticeOutboxLeftOver } from './store/inbox.ts'
 import { drainOfflinePushes } from './store/offline-pushes.ts'
-import { drainOutbox, outboxOlderThan } from './store/outbox.ts'
+import { drainOutbox, outboxLeftOver } from './store/outbox.ts'
 import { Backlog, Worker } from './worker.ts'
 
 export interface OutboxesOptions {
@@ -74,9 +74,10 @@ export class Outboxes {
       log,
       run: async () => {
         // At the start there is nobody's fresh work to step on that would not be published in order anyway.
-        const before = now() - (this.#sweptAtStart ? SWEEP_AGE_MS : 0)
-        const convIds = await outboxOlderThan(database, before)
-        const userIds = await noticeOutboxOlderThan(database, before)
+        const nowMs = now()
+        const ageMs = this.#sweptAtStart ? SWEEP_AGE_MS : 0
+        const convIds = await outboxLeftOver(database, nowMs, ageMs)
+        const userIds = await noticeOutboxLeftOver(database, nowMs, ageMs)
         swept.inc(convIds.length + userIds.length)
         this.#sweptAtStart = true
         this.conversations(convIds)

@@ -48,6 +48,20 @@ describe.each(engines)('from commit to push on %s', (engine) => {
     })
   })
 
+  test('what was committed by a clock that was ahead does not wait for that time', async () => {
+    const service = await stage.service()
+    await stage.putGroup('group:a', ['ann'])
+    const pushed = await stage.conversation('group:a')
+    const inbox = await stage.inbox('ann')
+    await commitAndDie(service, stage, 'group:a', ['one'])
+    const ahead = stage.clock.now()
+    await service.database.run((session) =>
+      storeNotice(session, ['ann'], { convId: 'notice:x', noticeId: 'n1', body: Buffer.alloc(0) }, ahead),
+    )
+    stage.clock.setWallClock(-3_600_000)
+    await eventually(() => pushed.messages.length === 1 && inbox.notices.length === 1)
+  })
+
   test('a service that starts again publishes what it left, whatever the clock says', async () => {
     const before = await stage.service()
     await stage.putGroup('group:a', ['ann'])

@@ -160,12 +160,17 @@ export async function drainNoticeOutbox(
   return database.shared ? database.relaxedTransaction(drain) : database.run(drain)
 }
 
-/** Users with a notice in the outbox that is older than this. */
-export async function noticeOutboxOlderThan(database: Database, createdBeforeMs: number): Promise<string[]> {
+/** As outboxLeftOver, for the inboxes of users. */
+export async function noticeOutboxLeftOver(
+  database: Database,
+  nowMs: number,
+  ageMs: number,
+): Promise<string[]> {
   const { rows } = await database.run((session) =>
     sql<{ user_id: string }>`
       select distinct user_id from notice_outbox
-      where created_at <= ${createdBeforeMs}::bigint limit 1000`.execute(session),
+      where created_at <= ${nowMs - ageMs}::bigint or created_at > ${nowMs + ageMs}::bigint
+      limit 1000`.execute(session),
   )
   return rows.map((row) => row.user_id)
 }

@@ -111,11 +111,15 @@ async function entriesOf(session: Session, rows: readonly Row[]): Promise<Entry[
   })
 }
 
-/** Conversations with something in the outbox that is older than this. */
-export async function outboxOlderThan(database: Database, createdBeforeMs: number): Promise<string[]> {
+/**
+ * Conversations with something in the outbox that is older than this, or further in the future: written by a clock
+ * that was ahead, whose time may be long in coming.
+ */
+export async function outboxLeftOver(database: Database, nowMs: number, ageMs: number): Promise<string[]> {
   const { rows } = await database.run((session) =>
     sql<{ conv_id: string }>`
-      select distinct conv_id from outbox where created_at <= ${createdBeforeMs}::bigint limit 1000`.execute(
+      select distinct conv_id from outbox where created_at <= ${nowMs - ageMs}::bigint or created_at > ${nowMs + ageMs}::bigint
+      limit 1000`.execute(
       session,
     ),
   )
