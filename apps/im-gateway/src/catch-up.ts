@@ -4,6 +4,7 @@ import { binaryFrame, encodeMessagePush } from '@carillon/codec'
 import type { Topics } from '@carillon/fanout'
 import type { Logger } from '@carillon/service'
 import type { Conversations } from './conversations.ts'
+import type { ImLimits } from './limits.ts'
 import type { MessageService } from './message-service.ts'
 import type { User, Users } from './users.ts'
 
@@ -13,6 +14,7 @@ export interface CatchUpOptions {
   readonly conversations: Conversations
   readonly users: Users
   readonly messages: MessageService
+  readonly limits: Pick<ImLimits, 'conversationsMax'>
   readonly log: Logger
 }
 
@@ -32,6 +34,8 @@ export class CatchUp {
   readonly #options: CatchUpOptions
   /** Up to where conversations were pushed without a gap, when NATS was lost: until they are caught up. */
   readonly #behind = new Map<string, bigint>()
+  /** Who became a member of one of these after it was left behind: what was sent before is not theirs. */
+  readonly #joined = new Map<string, Set<User>>()
   #generation = 0
 
   constructor(options: CatchUpOptions) {
@@ -41,15 +45,14 @@ export class CatchUp {
   /** Users were added to a conversation: messages may have been published before the subscription stood. */
   async newcomers(convId: string, maxSeq: bigint, users: readonly User[]): Promise<void> {
     const { bus, log } = this.#options
+    if (this.#behind.has(convId))
+      this.#joined.set(convId, new Set([...(this.#joined.get(convId) ?? []), ...users]))
     let position: Position | undefined = { convId, seq: maxSeq }
     for (let tries = 0; position !== undefined && tries < NEWCOMER_TRIES; ) {
       try {
         await bus.roundTrip()
         ;[position] = await this.#page([position], (_, frame) => {
-          for (const user of users) {
-            if (!user.memberships.has(convId)) continue
-            for (const { phase, connection } of user.clients) if (phase === 'online') connection.send(frame)
-          }
+          for (const user of users) sendTo(user, convId, frame)
         })
       } catch (error) {
         tries += 1
@@ -80,7 +83,7 @@ export class CatchUp {
     if (generation !== this.#generation) return
     // Besides, those that have been followed since: something may have come before their subscriptions stood.
     this.#keepPositions()
-    for (const convId of [...this.#behind.keys()]) if (!conversations.has(convId)) this.#behind.delete(convId)
+    for (const convId of [...this.#behind.keys()]) if (!conversations.has(convId)) this.#done(convId)
     const positions = [...this.#behind].map(([convId, seq]) => ({ convId, seq }))
     for (let first = 0; first < positions.length; first += BATCH) {
       const batch = positions.slice(first, first + BATCH)
@@ -90,7 +93,7 @@ export class CatchUp {
         behind = (await this.#retrying(generation, () => this.#everybody(before))) ?? []
       }
       if (generation !== this.#generation) return
-      for (const { convId } of batch) this.#behind.delete(convId)
+      for (const { convId } of batch) this.#done(convId)
     }
   }
 
@@ -100,20 +103,35 @@ export class CatchUp {
       if (!this.#behind.has(convId)) this.#behind.set(convId, seq)
   }
 
+  #done(convId: string): void {
+    this.#behind.delete(convId)
+    this.#joined.delete(convId)
+  }
+
+  #toMembersBut(joined: ReadonlySet<User>, convId: string, frame: Buffer): void {
+    for (const user of this.#options.users) if (!joined.has(user)) sendTo(user, convId, frame)
+  }
+
   /** What is under way is given up. */
   stop(): void {
     this.#generation += 1
   }
 
   async #reload(user: User): Promise<void> {
-    const { users } = this.#options
-    if (user.clients.size > 0) await users.load(user)
+    const { users, limits } = this.#options
+    if (user.clients.size === 0) return
+    const wasFull = user.memberships.size >= limits.conversationsMax
+    const added = await users.load(user)
+    // Of a user with more than can be followed, the next ones take the places of those that were left: these are old.
+    if (!wasFull) for (const { convId, minSeq } of added) await this.newcomers(convId, minSeq, [user])
   }
 
   #everybody(positions: readonly Position[]): Promise<Position[]> {
     const { topics, conversations } = this.#options
     return this.#page(positions, ({ convId, seq }, frame) => {
-      topics.publish(conversations.topicOf(convId), frame)
+      const joined = this.#joined.get(convId)
+      if (joined === undefined) topics.publish(conversations.topicOf(convId), frame)
+      else this.#toMembersBut(joined, convId, frame)
       conversations.pushed(convId, seq)
       this.#behind.set(convId, seq)
     })
@@ -150,6 +168,11 @@ export class CatchUp {
     }
     return undefined
   }
+}
+
+function sendTo(user: User, convId: string, frame: Buffer): void {
+  if (!user.memberships.has(convId)) return
+  for (const { phase, connection } of user.clients) if (phase === 'online') connection.send(frame)
 }
 
 function messageOf(error: unknown): string {

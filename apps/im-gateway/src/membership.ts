@@ -54,7 +54,7 @@ export class Memberships {
   }
 
   /** The list has come: it replaces what is known, except for what has changed since it was asked for. */
-  listed(memberships: readonly Membership[]): MembershipEffect[] {
+  listed(memberships: readonly Omit<Membership, 'minSeq'>[]): MembershipEffect[] {
     const effects: MembershipEffect[] = []
     const listed = new Set(memberships.map(({ convId }) => convId))
     const changed = this.#changedMeanwhile

@@ -12,6 +12,8 @@ export interface Membership {
   /** Grows with every message and change of members. */
   readonly version: bigint
   readonly maxSeq: bigint
+  /** What the user may see is above this. */
+  readonly minSeq: bigint
 }
 
 export interface PendingNotices {
@@ -81,12 +83,14 @@ export class MessageService {
         await this.#bus.request(subjects.conversations, {}, request, OPTIONS),
       )
       succeeded(answer.code)
-      for (const { convId, version, maxSeq } of answer.memberships) {
+      for (const { convId, version, maxSeq, minSeq } of answer.memberships) {
         if (memberships.length >= max) return memberships
         memberships.push({
           convId: convId ?? '',
           version: decimal(version),
           maxSeq: decimal(maxSeq),
+          // A message service that does not tell: nothing is asked for.
+          minSeq: decimal(minSeq || maxSeq),
         })
       }
       const last = memberships.at(-1)?.convId

@@ -79,7 +79,7 @@ export function create(config: ImConfig, overrides: Overrides = {}) {
       noticeRedeliveryMs: config.noticeRedeliveryMs,
     },
   })
-  const catchUp = new CatchUp({ bus, topics, conversations, users, messages, log })
+  const catchUp = new CatchUp({ bus, topics, conversations, users, messages, limits, log })
   const claims = new DeviceClaims(bus, instanceId, clock)
   const sessionEvents = new SessionEvents(bus, instanceId, clock)
   servePresence(bus, instanceId, users)

@@ -6,7 +6,7 @@ import type { Client } from './client.ts'
 import type { Conversations } from './conversations.ts'
 import type { ImLimits } from './limits.ts'
 import { type MemberChange, type MembershipEffect, Memberships } from './membership.ts'
-import type { MessageService } from './message-service.ts'
+import type { Membership, MessageService } from './message-service.ts'
 import { type RequestBudget, UserBudgets } from './request-budget.ts'
 
 /** A user with a connection here: what all of that user's connections share. */
@@ -18,7 +18,7 @@ export interface User {
   readonly subscription: Subscription
   /** The conversations have been asked for and are followed. */
   loaded: boolean
-  loading: Promise<void> | undefined
+  loading: Promise<readonly Membership[]> | undefined
 }
 
 export interface UsersOptions {
@@ -79,9 +79,10 @@ export class Users {
 
   /**
    * Finds out which conversations a user is a member of, and follows them: when it resolves, NATS has these
-   * subscriptions. @throws {Error} where the message service or NATS gives no answer
+   * subscriptions. Answers those that were not followed before.
+   * @throws {Error} where the message service or NATS gives no answer
    */
-  load(user: User): Promise<void> {
+  load(user: User): Promise<readonly Membership[]> {
     user.loading ??= this.#load(user).finally(() => {
       user.loading = undefined
     })
@@ -137,19 +138,21 @@ export class Users {
     return user
   }
 
-  async #load(user: User): Promise<void> {
+  #load(user: User): Promise<readonly Membership[]> {
     const { bus, messages, conversations, limits } = this.#options
-    await this.#limit(async () => {
-      if (!this.#isPresent(user)) return
+    return this.#limit(async () => {
+      if (!this.#isPresent(user)) return []
       // Who is followed already stays so: only newcomers are sent elsewhere.
       if (!user.loaded && conversations.size >= limits.followedConversationsMax)
         throw new Error(`${limits.followedConversationsMax} conversations are followed, which is the limit`)
       user.memberships.asking()
       const memberships = await messages.conversations(user.id, limits.conversationsMax)
-      if (!this.#isPresent(user)) return
+      if (!this.#isPresent(user)) return []
+      const before = new Set(user.memberships)
       this.#apply(user, user.memberships.listed(memberships))
       await bus.roundTrip()
       user.loaded = true
+      return memberships.filter(({ convId }) => !before.has(convId) && user.memberships.has(convId))
     })
   }
 

@@ -75,9 +75,11 @@ test('an instance that is cut off from NATS makes good for what it has missed', 
   const bob = kept(await ImClient.connect(cutOff.listener.port, 'bob', { deviceId: 'phone' }))
   const moving = kept(await ImClient.connect(cutOff.listener.port, 'bob', { deviceId: 'tablet' }))
   const leaving = kept(await ImClient.connect(cutOff.listener.port, 'carl'))
+  const joining = kept(await ImClient.connect(cutOff.listener.port, 'dave'))
   const offline: string[] = []
   stage.bus.subscribe(im.offline, {}, ({ payload }) => offline.push(payload.user_id))
   await ann.send('group:c', 'before')
+  await ann.send('group:d', 'before bob')
   await eventually(() => bob.textsOf('group:c').length === 1)
 
   link.cut()
@@ -89,6 +91,10 @@ test('an instance that is cut off from NATS makes good for what it has missed', 
   }
   await stage.putConversation('group:d', ['ann', 'bob'])
   await ann.send('group:d', 'welcome')
+  // One who joins behind what bob has missed.
+  await stage.putConversation('group:c', ['ann', 'bob', 'dave'])
+  texts.push('to dave too')
+  await ann.send('group:c', 'to dave too')
   await stage.sendNotice(['bob'], 'missed notice')
   // The tablet moves to the other instance, which the one that is cut off does not hear.
   const moved = kept(await ImClient.connect(other.listener.port, 'bob', { deviceId: 'tablet' }))
@@ -98,12 +104,17 @@ test('an instance that is cut off from NATS makes good for what it has missed', 
   await eventually(() => cutOff.users.get('carl') === undefined)
 
   link.restore()
-  await eventually(() => bob.textsOf('group:c').length === 251, 30_000)
+  await eventually(() => bob.textsOf('group:c').length === 252, 30_000)
   expect(bob.textsOf('group:c').slice(1)).toEqual(texts)
   await eventually(() => bob.notices.some(({ title }) => title === 'missed notice'))
   expect(await moving.end()).toEqual({ code: 1000, reason: 'duplicate connection' })
   await ann.send('group:d', 'both')
   await eventually(() => bob.textsOf('group:d').includes('both'))
+  // The conversation was new: nobody but its members knows of it.
+  await eventually(() => bob.textsOf('group:d').includes('welcome'))
+  expect(bob.textsOf('group:d')).not.toContain('before bob')
+  await eventually(() => joining.textsOf('group:c').length > 0)
+  expect(joining.textsOf('group:c')).toEqual(['to dave too'])
   expect(moved.closed).toBeUndefined()
   await eventually(() => offline.includes('carl'))
   expect(offline).not.toContain('bob')

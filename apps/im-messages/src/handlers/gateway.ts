@@ -15,10 +15,11 @@ export async function listConversations(
   if (!isUserId(userId)) throw badRequest('userId is not the id of a user')
   const limit = limits.conversationsPageMax
   const page = await database.run((session) => membershipsOf(session, userId, after, limit))
-  const memberships = page.map(({ convId, version, maxSeq }) => ({
+  const memberships = page.map(({ convId, version, maxSeq, minSeq }) => ({
     convId,
     version: String(version),
     maxSeq: String(maxSeq),
+    minSeq: String(minSeq),
   }))
   return { memberships, more: page.length === limit }
 }
