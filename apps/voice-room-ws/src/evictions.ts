@@ -86,9 +86,12 @@ export class Evictions {
   }
 
   async #finish(userId: string, eviction: Eviction, decidedAtMs: number): Promise<void> {
-    const { users } = this.#options
+    const { users, clock } = this.#options
+    const late = clock.monotonic() - decidedAtMs > PROMPT_MS
+    // Told by somebody else, if the note is gone; and a later eviction may have been told since.
+    if (late && (await users.read(userId)).record.eviction?.id !== eviction.id) return
     await Promise.all([
-      this.#publishEvent(userId, eviction, decidedAtMs),
+      this.#publishEvent(userId, eviction, late),
       this.#publishNotices(eviction),
       this.#clearRoom(userId, eviction),
       this.#clearCall(userId, eviction),
@@ -96,12 +99,11 @@ export class Evictions {
     await users.change(userId, (record) => toldOf(record, eviction.id))
   }
 
-  async #publishEvent(userId: string, { id, event }: Eviction, decidedAtMs: number): Promise<void> {
-    const { bus, clock } = this.#options
+  async #publishEvent(userId: string, { id, event }: Eviction, late: boolean): Promise<void> {
+    const { bus } = this.#options
     const subject = voice.evicted.subject({ userId })
     const messageId = `${subject}/${id}`
     // Subscribers without the stream would see a second copy: nothing is sent that is stored already.
-    const late = clock.monotonic() - decidedAtMs > PROMPT_MS
     if (late && (await this.#events.last(subject))?.header('Nats-Msg-Id') === messageId) return
     await bus.publishStored(voice.evicted, { userId }, event, { messageId })
   }
