@@ -147,7 +147,10 @@ export class RoomEvents {
       id == null ? [] : [String(id)],
     )
     // The call of a channel in which nothing happened for long is not remembered, those who are in it are.
-    const members = [...directory.members(channelName)].map(({ user_id }) => user_id)
+    // Not everybody in a room of that name: each costs a read.
+    const members = [...directory.members(channelName)]
+      .filter(({ call }) => call?.channel_name === channelName)
+      .map(({ user_id }) => user_id)
     await this.#endFor([...new Set([...parties, ...members])], channelName, version)
   }
 
