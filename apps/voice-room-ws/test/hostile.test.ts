@@ -74,6 +74,16 @@ test('frames that are not signed by this connection have no effect; the third in
   expect(client.notices('error')[3]).toMatchObject({ error_code: -1, request_action: 'dance' })
 })
 
+test('an object or a list that a later value of the same name hides is refused like any other', async () => {
+  const client = await connect('1')
+  client.socket.send('{"a":{"b":1},"a":1,"action":"ping"}')
+  client.socket.send('{"a":[1,2],"a":1,"action":"ping"}')
+  await eventually(() => errors(client).length === 2)
+  const refused = 'the frame must be a JSON object of texts, numbers and booleans'
+  expect(errors(client)).toEqual([refused, refused])
+  expect(client.socket.closed).toBeUndefined()
+})
+
 test('a replayed frame is refused, and a report from outside of any room', async () => {
   const client = await connect('1')
   const old = client.frame({ action: 'ping', timestamp: Math.floor(Date.now() / 1_000) - 5 })

@@ -14,8 +14,8 @@ export interface Field {
 /** A frame's fields by name. */
 export type Fields = ReadonlyMap<string, Field>
 
-/** Key and value tokens of a flat object: between them there are only separators and white space. */
-const TOKEN = /"(?:[^"\\]|\\.)*"|[^\s,:{}"]+/g
+/** Keys, values and what opens an object or a list: between them there are only separators and white space. */
+const TOKEN = /"(?:[^"\\]|\\.)*"|[[{]|[^\s,:{}[\]"]+/g
 
 /** The fields of a JSON object whose values are texts, numbers, booleans or null; undefined for anything else. */
 export function parseFields(frame: string): Fields | undefined {
@@ -29,7 +29,14 @@ export function parseFields(frame: string): Fields | undefined {
   if (Object.values(value).some((each) => typeof each === 'object' && each !== null)) return undefined
   const fields = new Map<string, Field>()
   let name: string | undefined
+  let opened = false
   for (const [token] of frame.matchAll(TOKEN)) {
+    if (token === '{' || token === '[') {
+      // A value that a later one of the same name hides may be an object or a list all the same.
+      if (opened) return undefined
+      opened = true
+      continue
+    }
     const isText = token.startsWith('"')
     if (name === undefined) name = JSON.parse(token) as string
     else {
