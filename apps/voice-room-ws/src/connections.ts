@@ -12,6 +12,8 @@ export interface Member {
   readonly id: string
   readonly userId: string
   readonly connection: Connection
+  /** Wall time, in milliseconds since the epoch. */
+  readonly openedAtMs: number
   readonly deliveries: Deliveries
   /** The lease under which it is the user's; undefined until that is stored. */
   lease: string | undefined
@@ -50,6 +52,7 @@ export class Connections {
       id: randomUUID(),
       userId,
       connection,
+      openedAtMs: connection.openedAtMs,
       deliveries: new Deliveries(),
       lease: undefined,
       ended: false,

@@ -1,5 +1,5 @@
 import type { Bus } from '@carillon/bus'
-import { voice } from '@carillon/events'
+import { type VoiceSession, voice } from '@carillon/events'
 import type { Clock, Logger } from '@carillon/service'
 import type { Connections, Member } from './connections.ts'
 import type { Directory } from './directory.ts'
@@ -22,6 +22,8 @@ export interface PresenceOptions {
   readonly exitGraceMs: number
   readonly handoverGraceMs: number
   readonly draining: () => boolean
+  /** The connection is the user's from now on, and `member.lease` says under which lease. */
+  readonly registered: (member: Member) => void
 }
 
 /** An eviction that has not been told after so long is finished by whoever sees it. */
@@ -52,19 +54,32 @@ export class Presence {
     this.#options = options
   }
 
-  /** Makes the connection the user's. Undefined while that cannot be stored: `sweep` tries again. */
-  async register(member: Member): Promise<void> {
-    const { users, leases, clock, bus, instanceId } = this.#options
+  /**
+   * Makes the connection the user's. Where that cannot be stored, `sweep` tries `again`: by then the user may have
+   * come to another instance, and a connection that was opened before that one must not take its place.
+   */
+  async register(member: Member, again = false): Promise<void> {
+    const { users, leases, clock, bus, instanceId, connections, registered } = this.#options
     this.#unstored.delete(member)
-    if (member.ended) return
+    const isNewestHere = () => !member.ended && connections.ofUser(member.userId) === member
+    if (!isNewestHere()) return
     const lease = leases.own
-    const session = { lease, connection: member.id, at: clock.now() }
+    const session = { lease, connection: member.id, at: member.openedAtMs }
+    let olderThanOther = false
     try {
-      const { before } = await users.change(member.userId, (record) => connect(record, session))
+      const { before } = await users.change(member.userId, (record) => {
+        olderThanOther = again && isOpenedLater(record.session, session)
+        // Each time it is decided: a newer connection may have been stored, or this one may have ended, meanwhile.
+        return olderThanOther || !isNewestHere() ? undefined : connect(record, session)
+      })
+      // By clocks of two machines, which may be wrong: a client that is alive comes back, and is the newest then.
+      if (olderThanOther) return member.connection.close({ code: 1012, reason: 'service restart' })
       member.lease = lease
       // Ended meanwhile: what was just stored must not stay.
       if (member.ended) return void this.left(member)
+      if (!isNewestHere()) return
       if (lease !== leases.own) return member.connection.close({ code: 1012, reason: 'service restart' })
+      registered(member)
       const reason = before.session === null ? 'connected' : 'replaced'
       if (!isHeldBy(before.session, lease, member.id) && bus.connected) {
         const payload = { user_id: member.userId, instance_id: instanceId, reason, at: clock.now() }
@@ -115,7 +130,7 @@ export class Presence {
     if (this.#sweeping || !bus.connected) return
     this.#sweeping = true
     try {
-      await inParallel(PARALLEL, [...this.#unstored], (member) => this.register(member))
+      await inParallel(PARALLEL, [...this.#unstored], (member) => this.register(member, true))
       await inParallel(PARALLEL, [...this.#unleft], async (member) => {
         await this.#leave(member)
         this.#unleft.delete(member)
@@ -261,4 +276,8 @@ export class Presence {
   #complain(error: unknown, message: string): void {
     this.#options.log.warn({ reason: error instanceof Error ? error.message : String(error) }, message)
   }
+}
+
+function isOpenedLater(other: VoiceSession | null, { lease, connection, at }: VoiceSession): boolean {
+  return other !== null && !isHeldBy(other, lease, connection) && other.at > at
 }

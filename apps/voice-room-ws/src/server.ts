@@ -95,6 +95,11 @@ export function create(config: VoiceConfig, overrides: Overrides = {}) {
     exitGraceMs: config.exitGraceMs,
     handoverGraceMs: config.handoverGraceMs,
     draining: () => service.draining,
+    registered(member) {
+      const known = directory.get(member.userId)?.record
+      if (known && member.lease && isHeldBy(known.session, member.lease, member.id))
+        hear(member, channelsOf(known))
+    },
   })
 
   // Events → state → relay → answer.
@@ -300,11 +305,10 @@ export function create(config: VoiceConfig, overrides: Overrides = {}) {
     }
     // The token promises that the connection is the user's: it follows when that is stored, or cannot be for now.
     void presence.register(member).then(() => {
-      if (member.lease !== undefined) replaced?.connection.close(closeCodes.replaced)
+      // Only now, so that a notice which the older one does not report finds the newer one. Also where it could not
+      // be stored: nothing would end the older one later.
+      replaced?.connection.close(closeCodes.replaced)
       welcome()
-      const known = directory.get(userId)?.record
-      if (known && member.lease && isHeldBy(known.session, member.lease, member.id))
-        hear(member, channelsOf(known))
     })
     return {
       text(frame) {

@@ -1,6 +1,6 @@
 import { Bus } from '@carillon/bus'
 import { type VoiceEvicted, voice, voiceEventsStream } from '@carillon/events'
-import { eventually, NatsServer } from '@carillon/testkit'
+import { eventually, NatsLink, NatsServer } from '@carillon/testkit'
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals'
 import { bootVoice, VoiceClient, type VoiceRoomWs } from './voice.ts'
 
@@ -149,6 +149,46 @@ test('NATS goes and comes back: nobody connected is evicted; who left meanwhile 
   back.ping()
   expect(a.socket.closed).toBeUndefined()
 })
+
+test('who connects again while NATS is away is stored later: the older connection ends, the newer one hears the room', async () => {
+  const service = await boot()
+  const older = await connect(service, 'A')
+  await enter('r', 'A')
+  await nats.halt('SIGKILL')
+  await eventually(() => !service.bus.connected)
+  const newer = await connect(service, 'A')
+  await nats.resume()
+  await eventually(() => service.bus.connected && bus.connected && service.leases.healthy, 20_000)
+  expect(await older.socket.end()).toMatchObject({ code: 4409 })
+  await eventually(() => {
+    bus.publish(voice.room, { channelName: 'r', action: 'room_notice' }, { content: 'all hear this' })
+    return newer.notices('room_notice').length > 0
+  })
+  expect(await user('A')).toMatchObject({ online: true, channel_name: 'r' })
+  expect(evicted).toEqual([])
+}, 60_000)
+
+test('a connection that could not be stored does not take the place of one that was opened after it elsewhere', async () => {
+  const link = await NatsLink.open(nats.port)
+  try {
+    const [cutOff, well] = [await boot({ NATS_URL: link.url }), await boot()]
+    link.cut()
+    await eventually(() => !cutOff.bus.connected)
+    const older = await connect(cutOff, 'A')
+    const newer = await connect(well, 'A')
+    await enter('r', 'A')
+    link.restore()
+    // Its client, if there still is one, is asked to come back.
+    expect(await older.socket.end()).toMatchObject({ code: 1012 })
+    newer.ping()
+    expect(await user('A')).toMatchObject({ online: true, channel_name: 'r' })
+    expect(newer.socket.closed).toBeUndefined()
+    expect(evicted).toEqual([])
+  } finally {
+    for (const service of services.splice(0)) await service.stop()
+    await link.close()
+  }
+}, 60_000)
 
 test('the end of a connection is stored although the instance stops right after it', async () => {
   const [one, two] = [await boot({ VOICE_HANDOVER_GRACE_MS: '0' }), await boot()]

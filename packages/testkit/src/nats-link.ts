@@ -1,14 +1,19 @@
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net'
 
-/** A link to a NATS server that can fall silent, as a broken network does: nothing passes, and nothing is closed. */
+/**
+ * A link to a NATS server that can fall silent, as a broken network does: nothing passes, and nothing is closed. Or it
+ * can be cut, so that everything is closed at once.
+ */
 export class NatsLink {
   readonly #server: Server
   readonly #sockets = new Set<Socket>()
   #port = 0
   #silent = false
+  #cut = false
 
   private constructor(target: number) {
     this.#server = createServer((client) => {
+      if (this.#cut) return void client.destroy()
       const server = connect(target, '127.0.0.1')
       for (const [from, to] of [
         [client, server],
@@ -44,9 +49,16 @@ export class NatsLink {
     for (const socket of this.#sockets) socket.pause()
   }
 
+  /** Closes everything; new connections are closed too. */
+  cut(): void {
+    this.#cut = true
+    for (const socket of this.#sockets) socket.destroy()
+  }
+
   /** New connections pass again; those that were silenced stay so. */
   restore(): void {
     this.#silent = false
+    this.#cut = false
   }
 
   async close(): Promise<void> {
