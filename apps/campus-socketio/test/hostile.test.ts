@@ -262,6 +262,13 @@ describe('packets', () => {
     client.close()
   })
 
+  test('the namespace twice: closed, there is one session for each connection', async () => {
+    const client = await raw(open, false)
+    for (let i = 0; i < 2; i++) client.send('40')
+    await client.end()
+    await stillWorks(open)
+  })
+
   test('a flood is refused, then closed', async () => {
     const client = await raw(open)
     for (let i = 0; i < 2_000; i++) client.send('42["leave_room",{"room":"bp_student_1"}]')

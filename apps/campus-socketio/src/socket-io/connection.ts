@@ -111,6 +111,11 @@ export class SocketIoConnection implements ClientConnection, Sink, Timed {
     return !this.#ended && this.#closeCode === undefined
   }
 
+  /** Whether the client has joined the namespace. One that asks for it twice in a row would do so twice. */
+  get attached(): boolean {
+    return this.#socket !== undefined
+  }
+
   /** Takes the client's namespace and the app's handler. */
   attach(socket: Socket, handler: Handler): void {
     this.#socket = socket

@@ -83,7 +83,7 @@ export class SocketIoTransport implements Transport {
     this.#io.bind(this.#engine)
     this.#io.on('connection', (socket) => {
       const connection = connectionOf(socket.conn)
-      if (connection?.open) connection.attach(socket, open(connection))
+      if (connection?.open && !connection.attached) connection.attach(socket, open(connection))
       else socket.disconnect(true)
     })
   }
