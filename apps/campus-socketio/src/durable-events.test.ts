@@ -7,6 +7,7 @@ import {
   noDurableEvents,
   offer,
   parseExpiry,
+  rejected,
   settle,
   takeDue,
 } from './durable-events.ts'
@@ -71,6 +72,31 @@ test('no more than so many bytes wait for acknowledgements, and a large one goes
   expect(taken.names).toEqual(['a1'])
   const next = take(settle(taken.events, 'a', 1))
   expect(next.names).toEqual(['b2', 'c3'])
+})
+
+describe('an event that the device never acknowledges does not keep others from it', () => {
+  const both = () => offerAll(stored('a', 1, { bytes: 700 }), stored('b', 2, { bytes: 700 }))
+
+  test('where it is not answered, for longer than the time for an answer', () => {
+    let events = both()
+    const sentAt: string[] = []
+    for (let now = 0; now <= 70_000; now = nextDueMs(events, now) ?? Number.POSITIVE_INFINITY) {
+      const taken = take(events, now)
+      events = taken.events
+      for (const name of taken.names) {
+        sentAt.push(`${name} ${now}`)
+        if (name === 'b2') events = settle(events, 'b', 2)
+      }
+    }
+    expect(sentAt).toEqual(['a1 0', 'a1 10000', 'b2 20000', 'a1 30000', 'a1 70000'])
+  })
+
+  test('where it is rejected, from then on', () => {
+    const { events, names } = take(both())
+    expect(names).toEqual(['a1'])
+    expect(take(rejected(events, 'a', 1, 5), 5).names).toEqual(['b2'])
+    expect(take(rejected(events, 'a', 7, 5), 5).names).toEqual([])
+  })
 })
 
 test('whatever happens in whatever order, what is sent is the newest offered and not settled', () => {

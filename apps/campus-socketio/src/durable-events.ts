@@ -14,6 +14,8 @@ interface Pending extends DurableEvent {
   readonly attempts: number
   /** When it is sent (again), by the monotonic clock. */
   readonly dueAtMs: number
+  /** Until when an answer to the last send is waited for: its bytes count until then, however long the back-off is. */
+  readonly answerUntilMs: number
 }
 
 export interface DurableLimits {
@@ -45,7 +47,12 @@ export function offer(events: DurableEvents, stored: DurableEvent, nowMs: number
     events.settled.get(stored.event) ?? 0,
   )
   if (stored.sequence <= known) return events
-  const pending = new Map(events.pending).set(stored.event, { ...stored, attempts: 0, dueAtMs: nowMs })
+  const pending = new Map(events.pending).set(stored.event, {
+    ...stored,
+    attempts: 0,
+    dueAtMs: nowMs,
+    answerUntilMs: nowMs,
+  })
   return { ...events, pending }
 }
 
@@ -56,6 +63,18 @@ export function settle(events: DurableEvents, event: string, sequence: number): 
   const pending = new Map(events.pending)
   pending.delete(event)
   return { pending, settled }
+}
+
+/** The device has answered, but not acknowledged: sent again when it is due, and not in the way of others until then. */
+export function rejected(
+  events: DurableEvents,
+  event: string,
+  sequence: number,
+  nowMs: number,
+): DurableEvents {
+  const known = events.pending.get(event)
+  if (known?.sequence !== sequence) return events
+  return { ...events, pending: new Map(events.pending).set(event, { ...known, answerUntilMs: nowMs }) }
 }
 
 export interface Taken {
@@ -91,6 +110,7 @@ export function takeDue(
       ...each,
       attempts: each.attempts + 1,
       dueAtMs: now.monotonicMs + backOffMs,
+      answerUntilMs: now.monotonicMs + limits.ackTimeoutMs,
     })
   }
   return { events: { ...next, pending }, send, expired }
@@ -98,17 +118,19 @@ export function takeDue(
 
 /**
  * When something is to be sent next, by the monotonic clock; undefined where nothing waits. What is due already
- * waits for an acknowledgement that makes room for it.
+ * waits for room: for an answer, or for the end of the time for one.
  */
 export function nextDueMs({ pending }: DurableEvents, nowMs: number): number | undefined {
   let next: number | undefined
-  for (const { dueAtMs } of pending.values())
-    if (dueAtMs > nowMs && (next === undefined || dueAtMs < next)) next = dueAtMs
+  const waitsForRoom = [...pending.values()].some(({ dueAtMs }) => dueAtMs <= nowMs)
+  for (const { dueAtMs, answerUntilMs } of pending.values())
+    for (const atMs of waitsForRoom ? [dueAtMs, answerUntilMs] : [dueAtMs])
+      if (atMs > nowMs && (next === undefined || atMs < next)) next = atMs
   return next
 }
 
-function isInFlight({ attempts, dueAtMs }: Pending, nowMs: number): boolean {
-  return attempts > 0 && dueAtMs > nowMs
+function isInFlight({ answerUntilMs }: Pending, nowMs: number): boolean {
+  return answerUntilMs > nowMs
 }
 
 const RFC3339 = /^\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)$/

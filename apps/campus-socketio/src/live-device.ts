@@ -9,6 +9,7 @@ import {
   nextDueMs,
   noDurableEvents,
   offer,
+  rejected,
   settle,
   takeDue,
 } from './durable-events.ts'
@@ -197,7 +198,10 @@ export class LiveDevice {
       (args) => {
         const answer = parseAnswer(name, args)
         metrics.durable(answer.status)
-        if (answer.status !== 'acked') return
+        if (answer.status !== 'acked') {
+          this.#events = rejected(this.#events, event, sequence, clock.monotonic())
+          return this.#sendDue()
+        }
         this.#events = settle(this.#events, event, sequence)
         this.#ackIds.delete(sequence)
         void this.#context.delete(sequence)
