@@ -195,7 +195,7 @@ describe('the lock of a folder', () => {
     folder = await mkdtemp(join(tmpdir(), 'carillon-lock-'))
   })
   afterEach(() => rm(folder, { recursive: true, force: true }))
-  const path = () => join(folder, 'lock')
+  const path = () => join(folder, 'lock.1')
   const writeLock = (holder: object) => writeFile(path(), JSON.stringify(holder))
 
   test('one of many takes it, and nothing is left behind', async () => {
@@ -203,9 +203,11 @@ describe('the lock of a folder', () => {
     const taken = takes.filter((take) => take.status === 'fulfilled')
     expect(taken).toHaveLength(1)
     for (const take of takes) if (take.status === 'rejected') expect(take.reason).toBeInstanceOf(FolderInUse)
-    expect(await readdir(folder)).toEqual(['lock'])
+    expect(await readdir(folder)).toEqual(['lock.1'])
     for (const { value } of taken) await value.release()
-    expect(await readdir(folder)).toEqual([])
+    expect(await readdir(folder)).toEqual(['lock.1'])
+    await (await FolderLock.take(folder)).release()
+    expect(await readdir(folder)).toEqual(['lock.2'])
   })
 
   test.each([
@@ -226,7 +228,7 @@ describe('the lock of a folder', () => {
     const then = new Date(Date.now() - 60_000)
     await utimes(path(), then, then)
     const lock = await FolderLock.take(folder)
-    expect(Date.now() - (await stat(path())).mtimeMs).toBeLessThan(30_000)
+    expect(Date.now() - (await stat(join(folder, 'lock.2'))).mtimeMs).toBeLessThan(30_000)
     await lock.release()
   })
 })

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { readFileSync } from 'node:fs'
-import { link, readFile, rename, rm, stat, utimes, writeFile } from 'node:fs/promises'
+import { link, readdir, readFile, rename, rm, stat, utimes, writeFile } from 'node:fs/promises'
 import { hostname } from 'node:os'
 import { join } from 'node:path'
 import { StartError } from '@carillon/service'
@@ -19,11 +19,13 @@ interface Holder {
 const TOUCH_INTERVAL_MS = 5_000
 const SILENCE_MAX_MS = 30_000
 const ATTEMPTS = 20
+const LOCK = /^lock\.(\d{1,15})$/
 
 /**
- * A folder that one process at a time may use. The lock is a file that names its holder. It outlives a holder that
- * was killed, and is then taken over: whether a holder on this host lives is asked of the system, on another host
- * (a shared volume) it is seen from the file's time.
+ * A folder that one process at a time may use. The holder is named by the lock file of the highest number, and a lock
+ * is only ever taken by making the next one, which the file system lets one process do: between seeing that a holder
+ * is gone and taking its place nothing can be taken from anybody. A lock outlives a holder that was killed; whether a
+ * holder on this host lives is asked of the system, on another host (a shared volume) it is seen from the file's time.
  */
 export class FolderLock {
   readonly #path: string
@@ -40,55 +42,67 @@ export class FolderLock {
 
   /** @throws {FolderInUse} */
   static async take(folder: string): Promise<FolderLock> {
-    const path = join(folder, 'lock')
     // Written whole under another name first: nobody ever reads half a lock.
-    const own = `${path}.${process.pid}.${randomBytes(4).toString('hex')}`
+    const own = join(folder, `lock-${process.pid}-${randomBytes(4).toString('hex')}`)
     const holder: Holder = { pid: process.pid, began: beginning(process.pid) ?? '', host: hostname() }
     await writeFile(own, JSON.stringify(holder))
     try {
       for (let attempt = 0; attempt < ATTEMPTS; attempt += 1) {
+        const last = Math.max(0, ...(await numbers(folder)))
+        await refuseIfHeld(folder, pathOf(folder, last))
+        const path = pathOf(folder, last + 1)
         try {
           await link(own, path)
-          return new FolderLock(path)
         } catch (error) {
           if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
+          continue
         }
-        await takeAwayIfDead(folder, path)
+        const all = await numbers(folder)
+        if (Math.max(...all) === last + 1) {
+          await Promise.all(
+            all.filter((each) => each <= last).map((each) => rm(pathOf(folder, each), { force: true })),
+          )
+          return new FolderLock(path)
+        }
+        // The list was read while others took the lock and cleared up: this number had been in use before.
+        await rm(path, { force: true })
       }
-      throw new FolderInUse(`${folder} could not be locked: other processes keep taking ${path}`)
+      throw new FolderInUse(`${folder} could not be locked: other processes keep taking its lock`)
     } finally {
       await rm(own, { force: true })
     }
   }
 
+  /** The file stays, without a holder: a number that was used never comes again. */
   async release(): Promise<void> {
     clearInterval(this.#touch)
-    await rm(this.#path, { force: true })
+    const released = `${this.#path}-${randomBytes(4).toString('hex')}`
+    await writeFile(released, '{}')
+    await rename(released, this.#path)
   }
 }
 
-/** Removes the lock of a dead holder. @throws {FolderInUse} if the holder lives. */
-async function takeAwayIfDead(folder: string, path: string): Promise<void> {
+function pathOf(folder: string, number: number): string {
+  return join(folder, `lock.${number}`)
+}
+
+async function numbers(folder: string): Promise<number[]> {
+  return (await readdir(folder)).flatMap((name) => {
+    const number = LOCK.exec(name)?.[1]
+    return number === undefined ? [] : [Number(number)]
+  })
+}
+
+/** @throws {FolderInUse} if the lock's holder lives. */
+async function refuseIfHeld(folder: string, path: string): Promise<void> {
   const text = await readFile(path, 'utf8').catch(() => undefined)
-  if (text === undefined) return
-  const holder = parse(text)
-  if (holder !== undefined && (await lives(holder, path))) {
-    const where = holder.host === hostname() ? '' : ` on ${holder.host}`
-    throw new FolderInUse(
-      `${folder} is in use by process ${holder.pid}${where}: an embedded database belongs to one process. Stop that ` +
-        'process, set CARILLON_HOME to another folder, or set IM_DATABASE_URL to a PostgreSQL that several can share.',
-    )
-  }
-  // Moved, not removed: two processes may come here at once, and one of them may have locked anew meanwhile.
-  const aside = `${path}.dead.${process.pid}.${randomBytes(4).toString('hex')}`
-  try {
-    await rename(path, aside)
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return
-    throw error
-  }
-  if ((await readFile(aside, 'utf8')) !== text) await link(aside, path).catch(() => {})
-  await rm(aside, { force: true })
+  const holder = text === undefined ? undefined : parse(text)
+  if (holder === undefined || !(await lives(holder, path))) return
+  const where = holder.host === hostname() ? '' : ` on ${holder.host}`
+  throw new FolderInUse(
+    `${folder} is in use by process ${holder.pid}${where}: an embedded database belongs to one process. Stop that ` +
+      'process, set CARILLON_HOME to another folder, or set IM_DATABASE_URL to a PostgreSQL that several can share.',
+  )
 }
 
 function parse(text: string): Holder | undefined {

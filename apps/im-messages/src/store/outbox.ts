@@ -119,9 +119,7 @@ export async function outboxLeftOver(database: Database, nowMs: number, ageMs: n
   const { rows } = await database.run((session) =>
     sql<{ conv_id: string }>`
       select distinct conv_id from outbox where created_at <= ${nowMs - ageMs}::bigint or created_at > ${nowMs + ageMs}::bigint
-      limit 1000`.execute(
-      session,
-    ),
+      limit 1000`.execute(session),
   )
   return rows.map((row) => row.conv_id)
 }
