@@ -38,7 +38,8 @@ export async function run(
     process.on('disconnect', stop)
     await service.start()
     // A parent that started us with a channel learns that it was us who started, and not whoever had the port.
-    process.send?.({ type: 'started', instanceId: service.instanceId })
+    // It may be gone by now: that is no error of ours, and 'disconnect' tells.
+    process.send?.({ type: 'started', instanceId: service.instanceId }, undefined, undefined, () => {})
   } catch (error) {
     const known = error instanceof EnvironmentError || error instanceof StartError
     await printError(known ? error.message : error instanceof Error ? (error.stack ?? '') : String(error))
