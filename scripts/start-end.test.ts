@@ -80,6 +80,17 @@ describe('however npm start ends, everything ends', () => {
   })
 
   whereListed(
+    'SIGKILL of npm alone while the build is looked at',
+    async () => {
+      const npm = folder.spawn('npm', ['start', '--', '--only', 'auction-push'])
+      await eventually(() => running(/turbo/) !== undefined, 30_000)
+      process.kill(npm.pid, 'SIGKILL')
+      await everythingIsGone()
+    },
+    120_000,
+  )
+
+  whereListed(
     'a signal while NATS is still starting',
     async () => {
       const fleet = folder.start('--only', 'auction-push')

@@ -14,6 +14,8 @@ import { summary } from './summary.ts'
 import { SupervisorProcess } from './supervisor-process.ts'
 
 export interface FleetOptions {
+  /** Whose child the starter was at its beginning: the fleet stops when npm is gone, during the build as well. */
+  readonly parentPid: number
   /** Names of the services to start; default: all. */
   readonly only: readonly string[] | undefined
   /** The server's program; undefined where NATS_URL names a running one. */
@@ -26,7 +28,7 @@ const print = (line: string) => void process.stdout.write(`${line}\n`)
 const printError = (text: string) => void process.stderr.write(text)
 
 /** Starts NATS and the services, says how to try them, and stops all of it when it is asked to. */
-export async function startFleet({ only, natsServer }: FleetOptions): Promise<void> {
+export async function startFleet({ parentPid, only, natsServer }: FleetOptions): Promise<void> {
   const selected = selectServices(only)
   const stopping = new AbortController()
   const instances = new Map<string, string>()
@@ -50,7 +52,7 @@ export async function startFleet({ only, natsServer }: FleetOptions): Promise<vo
     printError(colors.red('the supervisor ended; everything is stopped\n'))
     leave(1)
   })
-  stopRequests({ stop: () => void stop(0), kill: () => leave(1) })
+  stopRequests({ parentPid, stop: () => void stop(0), kill: () => leave(1) })
 
   function received(message: FromSupervisor): void {
     if (message.type === 'stderr') return printError(message.text)
