@@ -41,7 +41,7 @@ function describe(connections: Iterable<ClientConnection>): ConnectionReport[] {
   let bytes = 0
   for (const connection of connections) {
     const report = connection.report()
-    bytes += JSON.stringify(report).length
+    bytes += Buffer.byteLength(JSON.stringify(report))
     if (bytes > DESCRIBED_BYTES_MAX) break
     described.push(report)
   }
