@@ -6,6 +6,8 @@ import { EnvironmentError } from '@carillon/service'
 import { eventually } from '@carillon/testkit'
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals'
 import { sql } from 'kysely'
+import { DiskFull, embeddedEngine } from '../src/database/embedded.ts'
+import { classify } from '../src/database/failure.ts'
 import { FolderInUse, FolderLock } from '../src/database/folder-lock.ts'
 import { create, readConfig } from '../src/server.ts'
 import { engines, Stage } from './stage.ts'
@@ -138,6 +140,14 @@ describe('an embedded database', () => {
     stage = await Stage.open('PGlite')
   }, 60_000)
   afterEach(() => stage.close())
+
+  test('is not used while its disk is full', async () => {
+    // More than any disk has.
+    const refused = await embeddedEngine(stage.folder, 2 ** 62).catch((error: unknown) => error)
+    expect(refused).toBeInstanceOf(DiskFull)
+    expect(classify(refused)).toBe('away')
+    await (await embeddedEngine(stage.folder, 0)).close()
+  })
 
   test('belongs to one service, which a second one is told', async () => {
     await stage.service()
