@@ -98,8 +98,8 @@ serve({
     for (const client of clients) send(client)
     await new Promise((resolve) => setTimeout(resolve, seconds * 1_000))
     running = false
-    const patience = now() + 30_000
-    while ((answers.length < sent || pushes.length < 2 * sent) && now() < patience) {
+    const timeout = now() + 30_000
+    while ((answers.length < sent || pushes.length < 2 * sent) && now() < timeout) {
       await new Promise((resolve) => setTimeout(resolve, 10))
     }
     return { sent, answers, pushes, elapsedMs: now() - startedAt }

@@ -26,7 +26,7 @@ const PATH = '/socket/socket.io'
 /** Commands of one connection that wait for those before them. */
 export const COMMANDS_WAITING_MAX = 64
 /** How long the end of the process waits for devices to be given up. */
-const RELEASE_PATIENCE_MS = 2_000
+const RELEASE_TIMEOUT_MS = 2_000
 
 /** Pushes to devices that always answer, and rooms for web clients. */
 export function create(config: CampusConfig, overrides: Overrides = {}) {
@@ -82,8 +82,8 @@ export function create(config: CampusConfig, overrides: Overrides = {}) {
   service.add({
     async stop() {
       rooms.stop()
-      const patience = new Promise((resolve) => setTimeout(resolve, RELEASE_PATIENCE_MS).unref())
-      await Promise.race([Promise.allSettled(releases), patience])
+      const timeout = new Promise((resolve) => setTimeout(resolve, RELEASE_TIMEOUT_MS).unref())
+      await Promise.race([Promise.allSettled(releases), timeout])
     },
   })
   metrics.gaugeOf(

@@ -18,7 +18,7 @@ export class Worker {
   #woken = false
   #failing = false
   #started = false
-  #complaint = ''
+  #lastReason = ''
 
   constructor(options: WorkerOptions) {
     this.#options = options
@@ -50,14 +50,14 @@ export class Worker {
         this.#woken = false
         if (await this.#options.run()) this.#woken = true
       }
-      this.#complaint = ''
+      this.#lastReason = ''
       this.#rest(this.#options.intervalMs)
     } catch (error) {
       const reason = error instanceof Error ? error.message : String(error)
-      if (reason !== this.#complaint) {
+      if (reason !== this.#lastReason) {
         this.#options.log.warn({ worker: this.#options.name, reason }, 'background work failed, trying on')
       }
-      this.#complaint = reason
+      this.#lastReason = reason
       this.#failing = true
       this.#rest(RETRY_MS)
     }

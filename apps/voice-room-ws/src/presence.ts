@@ -86,7 +86,7 @@ export class Presence {
         bus.publish(voice.online, { userId: member.userId }, payload)
       }
     } catch (error) {
-      this.#complain(error, 'a connection could not be stored, trying again')
+      this.#warn(error, 'a connection could not be stored, trying again')
       if (!member.ended) this.#unstored.add(member)
     }
   }
@@ -102,7 +102,7 @@ export class Presence {
     const leaving = this.#leave(member)
       .catch((error: unknown) => {
         this.#unleft.add(member)
-        this.#complain(error, 'the end of a connection could not be stored, trying again')
+        this.#warn(error, 'the end of a connection could not be stored, trying again')
       })
       .finally(() => this.#leaving.delete(member.id))
     this.#leaving.set(member.id, leaving)
@@ -111,8 +111,8 @@ export class Presence {
 
   /** Waits until every connection that has ended is stored as such, but not for ever. */
   async settled(timeoutMs: number): Promise<void> {
-    const patience = new Promise((resolve) => setTimeout(resolve, timeoutMs).unref())
-    await Promise.race([Promise.all(this.#leaving.values()), patience])
+    const timeout = new Promise((resolve) => setTimeout(resolve, timeoutMs).unref())
+    await Promise.race([Promise.all(this.#leaving.values()), timeout])
   }
 
   /** Writes our users' records anew, before they age out. */
@@ -121,7 +121,7 @@ export class Presence {
     await inParallel(PARALLEL, [...connections], async ({ userId, lease, id }) => {
       const isOurs = (record: UserRecord) => lease !== undefined && isHeldBy(record.session, lease, id)
       await users.change(userId, (record) => (isOurs(record) ? { ...record } : undefined))
-    }).catch((error) => this.#complain(error, 'records could not be refreshed'))
+    }).catch((error) => this.#warn(error, 'records could not be refreshed'))
   }
 
   /** Does what is due, and what failed before. */
@@ -140,7 +140,7 @@ export class Presence {
       await this.#endAbsences()
       await this.#finishEvictions()
     } catch (error) {
-      this.#complain(error, 'looking after users failed, trying again')
+      this.#warn(error, 'looking after users failed, trying again')
     } finally {
       this.#sweeping = false
     }
@@ -273,7 +273,7 @@ export class Presence {
     bus.publish(voice.offline, { userId }, payload)
   }
 
-  #complain(error: unknown, message: string): void {
+  #warn(error: unknown, message: string): void {
     this.#options.log.warn({ reason: error instanceof Error ? error.message : String(error) }, message)
   }
 }

@@ -107,10 +107,10 @@ export class SocketIoTransport implements Transport {
   async stop(): Promise<void> {
     this.#engine.close()
     // A peer that the HTTP server does not let go of must not hold up the exit.
-    const patience = new Promise((resolve) => setTimeout(resolve, this.gateway.limits.closeMs).unref())
+    const timeout = new Promise((resolve) => setTimeout(resolve, this.gateway.limits.closeMs).unref())
     const closed = new Promise((resolve) => this.#http.close(resolve))
     this.#http.closeAllConnections()
-    await Promise.race([closed, patience])
+    await Promise.race([closed, timeout])
   }
 
   #request(request: IncomingMessage, response: ServerResponse): void {
