@@ -56,8 +56,10 @@ export class Evictions {
     applies: (record: UserRecord) => boolean,
   ): Promise<UserRecord | undefined> {
     const { users, clock } = this.#options
-    const pending = (await users.read(userId)).record.eviction
-    if (pending !== null) await this.finish(userId, pending)
+    const { record: now } = await users.read(userId)
+    if (!applies(now)) return undefined
+    // An earlier one, which whoever decided it may be telling at this moment: only where it is in the way.
+    if (now.eviction !== null) await this.finish(userId, now.eviction)
     const version = await this.#lastPosition()
     const decidedAtMs = clock.monotonic()
     const decided = new Set<string>()

@@ -8,7 +8,7 @@ import { Evictions } from '../src/evictions.ts'
 import { Records } from '../src/records.ts'
 import { newRoom } from '../src/room.ts'
 import { RoomEvents } from '../src/room-events.ts'
-import { connect, enter, newUser } from '../src/user.ts'
+import { connect, enter, evict, newUser } from '../src/user.ts'
 import { bootVoice, type VoiceRoomWs } from './voice.ts'
 
 /** The parts that change what is stored, on a real NATS server, without a service around them. */
@@ -69,6 +69,21 @@ test('whoever finishes an eviction that was told long ago, and another one since
   await bus.roundTrip()
   await eventually(() => told.length >= 2)
   expect(told).toEqual(['one', 'two'])
+  subscription.unsubscribe()
+})
+
+test('the end of a connection that is not the user’s leaves another one’s eviction to be told by whoever decided it', async () => {
+  const told: string[] = []
+  const subscription = bus.subscribe(voice.evicted, {}, ({ payload }) => told.push(payload.user_id))
+  const evictions = new Evictions({ bus, clock, users, rooms, evicted: () => {} })
+  const at = { epoch: Date.now() + 200_000, sequence: 1 }
+  await users.change('P', (record) => enter(record, 'r', 'P', at, absent))
+  // Decided a moment ago, by an instance that is about to tell.
+  await users.change('P', (record, revision) => evict(record, 'closed', at, revision, Date.now()))
+  expect(await evictions.evict('P', 'closed', ({ session }) => session?.connection === 'x')).toBeUndefined()
+  await bus.roundTrip()
+  expect(told).toEqual([])
+  expect((await users.read('P')).record.eviction).not.toBeNull()
   subscription.unsubscribe()
 })
 
