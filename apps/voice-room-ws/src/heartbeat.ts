@@ -4,6 +4,9 @@ const TICK_MS = 250
 /** A process that did not run for so long has perhaps not read what clients have sent. */
 const STALL_MS = 2_000
 
+/** What waits to be read after that is read in much less. */
+const CATCH_UP_MS = 500
+
 /** Tells when this process stood still: silence of others means nothing then. */
 export class StallDetector {
   readonly #clock: Clock
@@ -32,6 +35,15 @@ export class StallDetector {
     if (this.#timer !== undefined && now - this.#tickAtMs > STALL_MS) this.#resumedAtMs = now
     this.#tickAtMs = now
     return this.#resumedAtMs
+  }
+
+  /**
+   * Resolves at once, but shortly after a stall a moment later: clients that connected meanwhile have perhaps given
+   * up, and gone elsewhere, and that is still to be read.
+   */
+  async caughtUp(): Promise<void> {
+    if (this.#clock.monotonic() - this.resumedAtMs < STALL_MS)
+      await new Promise((resolve) => setTimeout(resolve, CATCH_UP_MS).unref())
   }
 }
 

@@ -304,12 +304,15 @@ export function create(config: VoiceConfig, overrides: Overrides = {}) {
       if (!member.ended) connection.send(tokenFrame(onlineToken, config.pingIntervalS))
     }
     // The token promises that the connection is the user's: it follows when that is stored, or cannot be for now.
-    void presence.register(member).then(() => {
-      // Only now, so that a notice which the older one does not report finds the newer one. Also where it could not
-      // be stored: nothing would end the older one later.
-      replaced?.connection.close(closeCodes.replaced)
-      welcome()
-    })
+    void stall
+      .caughtUp()
+      .then(() => presence.register(member))
+      .then(() => {
+        // Only now, so that a notice which the older one does not report finds the newer one. Also where it could not
+        // be stored: nothing would end the older one later.
+        replaced?.connection.close(closeCodes.replaced)
+        welcome()
+      })
     return {
       text(frame) {
         const record = directory.get(userId)?.record
