@@ -1,11 +1,12 @@
 import { once } from 'node:events'
 import { connect, type Socket } from 'node:net'
-import { gatewayCloseCodes, textFrame } from '@carillon/codec'
+import { textFrame } from '@carillon/codec'
 import { Topics } from '@carillon/fanout'
-import { createLogger, Metrics, systemClock, TimingWheel } from '@carillon/service'
+import { systemClock, TimingWheel } from '@carillon/service'
 import { eventually, WebSocketClient } from '@carillon/testkit'
 import { afterEach, describe, expect, test } from '@jest/globals'
-import { type Connection, DirectWriter, defaultLimits, Gateway, Listener, loadSend } from '../src/index.ts'
+import { type Connection, DirectWriter, defaultLimits, type Listener, loadSend } from '../src/index.ts'
+import { testGateway, testListener } from './gateway.ts'
 
 let listener: Listener | undefined
 afterEach(() => listener?.stop())
@@ -22,28 +23,12 @@ describe.each(ways)('connections that are written to %s', (_name, way) => {
   async function start(outboxBytesMax = defaultLimits.outboxBytesMax) {
     const wheel = new TimingWheel(systemClock)
     wheel.start()
-    const gateway = new Gateway<Connection>({
-      service: 'test',
-      limits: { ...defaultLimits, outboxBytesMax, closeMs: 200 },
-      closeCodes: gatewayCloseCodes,
-      clock: systemClock,
-      wheel,
-      log: createLogger('test', 'test', 'fatal'),
-      metrics: new Metrics('test'),
-    })
+    const gateway = testGateway(wheel, { outboxBytesMax, closeMs: 200 })
     const directWriter = way && new DirectWriter(way)
     const topics = new Topics({ policy: 'disconnect' })
     const opened: Connection[] = []
     const sockets: Socket[] = []
-    const made = new Listener(gateway, {
-      host: '127.0.0.1',
-      port: 0,
-      portVariable: 'TEST_PORT',
-      trustedProxies: { type: 'none' },
-      errorFrame: ({ message }) => textFrame(message),
-      idleTimeoutMs: () => 0,
-      ...(directWriter && { directWriter }),
-    })
+    const made = testListener(gateway, { ...(directWriter && { directWriter }) })
     listener = made
     made.accept(
       ['/'],

@@ -1,8 +1,9 @@
-import { gatewayCloseCodes, textFrame } from '@carillon/codec'
-import { createLogger, Metrics, TimingWheel } from '@carillon/service'
+import { textFrame } from '@carillon/codec'
+import { TimingWheel } from '@carillon/service'
 import { eventually, ManualClock, UpgradeRefused, WebSocketClient } from '@carillon/testkit'
 import { afterEach, beforeEach, expect, test } from '@jest/globals'
-import { type Connection, defaultLimits, Gateway, type LateResult, Listener } from '../src/index.ts'
+import type { LateResult, Listener } from '../src/index.ts'
+import { testGateway, testListener } from './gateway.ts'
 
 let clock: ManualClock
 let wheel: TimingWheel
@@ -13,24 +14,8 @@ beforeEach(async () => {
   wheel = new TimingWheel(clock)
   wheel.start()
   pending = []
-  const gateway = new Gateway<Connection>({
-    service: 'test',
-    limits: { ...defaultLimits, unauthenticatedMax: 3, connectionsPerUserMax: 1 },
-    closeCodes: gatewayCloseCodes,
-    clock,
-    wheel,
-    log: createLogger('test', 'test', 'fatal'),
-    metrics: new Metrics('test'),
-  })
-  listener = new Listener(gateway, {
-    host: '127.0.0.1',
-    port: 0,
-    portVariable: 'TEST_PORT',
-    trustedProxies: { type: 'none' },
-    errorFrame: ({ message }) => textFrame(message),
-    idleTimeoutMs: () => 60_000,
-    pingIntervalMs: 20_000,
-  })
+  const gateway = testGateway(wheel, { unauthenticatedMax: 3, connectionsPerUserMax: 1 }, { clock })
+  listener = testListener(gateway, { idleTimeoutMs: () => 60_000, pingIntervalMs: 20_000 })
   listener.acceptThenAuthenticate(
     ['/'],
     {

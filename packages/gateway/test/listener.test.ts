@@ -1,9 +1,10 @@
 import { connect } from 'node:net'
 import { gatewayCloseCodes, textFrame } from '@carillon/codec'
-import { createLogger, Metrics, parseTrustedProxies, systemClock, TimingWheel } from '@carillon/service'
+import { parseTrustedProxies, systemClock, TimingWheel } from '@carillon/service'
 import { eventually, WebSocketClient } from '@carillon/testkit'
 import { afterEach, expect, test } from '@jest/globals'
-import { type Connection, defaultLimits, Gateway, type Limits, Listener } from '../src/index.ts'
+import type { Limits, Listener } from '../src/index.ts'
+import { testGateway, testListener } from './gateway.ts'
 
 let listener: Listener | undefined
 let wheel: TimingWheel
@@ -15,22 +16,9 @@ afterEach(async () => {
 async function start(limits: Partial<Limits> = {}, trustProxy = 'false'): Promise<Listener> {
   wheel = new TimingWheel(systemClock)
   wheel.start()
-  const gateway = new Gateway<Connection>({
-    service: 'test',
-    limits: { ...defaultLimits, ...limits },
-    closeCodes: gatewayCloseCodes,
-    clock: systemClock,
-    wheel,
-    log: createLogger('test', 'test', 'fatal'),
-    metrics: new Metrics('test'),
-  })
-  listener = new Listener(gateway, {
-    host: '127.0.0.1',
-    port: 0,
-    portVariable: 'TEST_PORT',
+  const gateway = testGateway(wheel, limits)
+  listener = testListener(gateway, {
     trustedProxies: parseTrustedProxies(trustProxy) ?? { type: 'none' },
-    errorFrame: ({ message }) => textFrame(message),
-    idleTimeoutMs: () => 0,
   })
   listener.accept(
     ['/'],

@@ -1,31 +1,17 @@
-import { gatewayCloseCodes, textFrame } from '@carillon/codec'
-import { createLogger, Metrics, systemClock, TimingWheel } from '@carillon/service'
+import { gatewayCloseCodes } from '@carillon/codec'
+import { systemClock, TimingWheel } from '@carillon/service'
 import { eventually, WebSocketClient } from '@carillon/testkit'
 import { expect, test } from '@jest/globals'
-import { type Connection, defaultLimits, Gateway, Listener } from '../src/index.ts'
+
+import { testGateway, testListener } from './gateway.ts'
 
 const IDLE_TIMEOUT_MS = 1_000
 const PAUSE_MS = 2_500
 
 test('a process that was paused reads what arrived meanwhile before it closes anybody for silence', async () => {
   const wheel = new TimingWheel(systemClock)
-  const gateway = new Gateway<Connection>({
-    service: 'test',
-    limits: defaultLimits,
-    closeCodes: gatewayCloseCodes,
-    clock: systemClock,
-    wheel,
-    log: createLogger('test', 'test', 'fatal'),
-    metrics: new Metrics('test'),
-  })
-  const listener = new Listener(gateway, {
-    host: '127.0.0.1',
-    port: 0,
-    portVariable: 'TEST_PORT',
-    trustedProxies: { type: 'none' },
-    errorFrame: ({ message }) => textFrame(message),
-    idleTimeoutMs: () => IDLE_TIMEOUT_MS,
-  })
+  const gateway = testGateway(wheel)
+  const listener = testListener(gateway, { idleTimeoutMs: () => IDLE_TIMEOUT_MS })
   const received: string[] = []
   listener.accept(
     ['/'],

@@ -1,9 +1,10 @@
 import { connect, type Socket } from 'node:net'
-import { gatewayCloseCodes, textFrame } from '@carillon/codec'
-import { createLogger, Metrics, systemClock, TimingWheel } from '@carillon/service'
+import { textFrame } from '@carillon/codec'
+import { Metrics, systemClock, TimingWheel } from '@carillon/service'
 import { eventually, WebSocketClient } from '@carillon/testkit'
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals'
-import { type Connection, defaultLimits, Gateway, type Limits, Listener } from '../src/index.ts'
+import type { Connection, Limits, Listener } from '../src/index.ts'
+import { testGateway, testListener } from './gateway.ts'
 
 let wheel: TimingWheel
 let listener: Listener | undefined
@@ -19,23 +20,8 @@ afterEach(async () => {
 })
 
 async function start(limits: Partial<Limits> = {}) {
-  const gateway = new Gateway<Connection>({
-    service: 'test',
-    limits: { ...defaultLimits, ...limits },
-    closeCodes: gatewayCloseCodes,
-    clock: systemClock,
-    wheel,
-    log: createLogger('test', 'test', 'fatal'),
-    metrics: new Metrics('test'),
-  })
-  listener = new Listener(gateway, {
-    host: '127.0.0.1',
-    port: 0,
-    portVariable: 'TEST_PORT',
-    trustedProxies: { type: 'none' },
-    errorFrame: ({ code }) => textFrame(code),
-    idleTimeoutMs: () => 0,
-  })
+  const gateway = testGateway(wheel, limits)
+  listener = testListener(gateway, { errorFrame: ({ code }) => textFrame(code) })
   listener.accept(
     ['/:user'],
     ({ params }) => ({ ok: true, identity: { userId: (params as { user: string }).user } }),
@@ -187,15 +173,7 @@ test('frames are bounded over all connections of a user, and not over those of o
 
 test('close codes that clients make up are one label', async () => {
   const metrics = new Metrics('labels')
-  const gateway = new Gateway<Connection>({
-    service: 'test',
-    limits: defaultLimits,
-    closeCodes: gatewayCloseCodes,
-    clock: systemClock,
-    wheel,
-    log: createLogger('test', 'test', 'fatal'),
-    metrics,
-  })
+  const gateway = testGateway(wheel, {}, { metrics })
   for (const code of [1000, 1006, 4408, 3000, 3999, 4000, 4999]) {
     gateway.ended({ identity: undefined, remoteAddress: '' } as Connection, code)
   }
