@@ -2,7 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { freePort } from './processes.ts'
+import { freePorts } from '@carillon/testkit'
 
 interface Node {
   readonly config: string
@@ -21,7 +21,7 @@ export class NatsCluster {
 
   static async start(size: 1 | 3): Promise<NatsCluster> {
     const cluster = new NatsCluster(await mkdtemp(join(tmpdir(), 'carillon-cluster-')))
-    const ports = await Promise.all(Array.from({ length: size * 2 }, freePort))
+    const ports = await freePorts(size * 2)
     const routes = ports.slice(size).map((port) => `nats://127.0.0.1:${port}`)
     for (let i = 0; i < size; i++) {
       const config = join(cluster.#folder, `n${i}.conf`)

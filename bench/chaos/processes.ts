@@ -1,16 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process'
-import { createServer } from 'node:net'
 import { resolve } from 'node:path'
-import { eventually } from '@carillon/testkit'
-
-/** A port that nobody listens on just now. */
-export async function freePort(): Promise<number> {
-  const server = createServer()
-  await new Promise<void>((done) => server.listen(0, '127.0.0.1', done))
-  const { port } = server.address() as { port: number }
-  await new Promise((done) => server.close(done))
-  return port
-}
+import { eventually, freePorts } from '@carillon/testkit'
 
 /** One instance of an app, in a process of its own. */
 export class Instance {
@@ -26,7 +16,7 @@ export class Instance {
 
   /** Starts the app and waits until it is ready. Its variables have this prefix. */
   static async start(app: string, prefix: string, environment: NodeJS.ProcessEnv): Promise<Instance> {
-    const [port, adminPort] = [await freePort(), await freePort()]
+    const [port, adminPort] = (await freePorts(2)) as [number, number]
     const main = resolve(import.meta.dirname, `../../apps/${app}/src/main.ts`)
     const child = spawn(process.execPath, ['--conditions=source', '--import', 'tsx', main], {
       env: {

@@ -1,7 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process'
-import { createServer } from 'node:net'
 import { resolve } from 'node:path'
-import { eventually, type NatsServer, testEnvironment } from '@carillon/testkit'
+import { eventually, freePorts, type NatsServer, testEnvironment } from '@carillon/testkit'
 
 /** The service in a process of its own, which can be killed and paused. */
 export class GatewayProcess {
@@ -17,7 +16,7 @@ export class GatewayProcess {
   }
 
   static async start(nats: NatsServer, environment: Record<string, string> = {}): Promise<GatewayProcess> {
-    const [port, adminPort] = [await freePort(), await freePort()]
+    const [port, adminPort] = (await freePorts(2)) as [number, number]
     const gateway = new GatewayProcess(port, adminPort, {
       ...testEnvironment('CAMPUS', nats),
       ...environment,
@@ -63,15 +62,4 @@ export class GatewayProcess {
     child.kill(signal)
     return gone
   }
-}
-
-async function freePort(): Promise<number> {
-  return new Promise((done, failed) => {
-    const probe = createServer()
-    probe.once('error', failed)
-    probe.listen(0, '127.0.0.1', () => {
-      const address = probe.address()
-      probe.close(() => done(typeof address === 'object' && address ? address.port : 0))
-    })
-  })
 }

@@ -1,10 +1,10 @@
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
 import { chownSync, existsSync, readdirSync, readFileSync } from 'node:fs'
 import { mkdtemp, readFile, rm } from 'node:fs/promises'
-import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { delimiter, join } from 'node:path'
 import { eventually } from './eventually.ts'
+import { freePorts } from './free-ports.ts'
 
 const DEBIAN_FOLDER = '/usr/lib/postgresql'
 
@@ -88,7 +88,7 @@ export class PostgresServer {
 
   /** Starts the server, on the same port as before, and waits until it takes connections. */
   async resume(): Promise<void> {
-    if (this.#port === 0) this.#port = await freePort()
+    if (this.#port === 0) this.#port = (await freePorts(1))[0] as number
     // After a crash the old backends may need a moment to notice, and the new server does not start before.
     await eventually(async () => {
       const child = this.#spawn()
@@ -149,12 +149,4 @@ export class PostgresServer {
       { ...unprivileged(), cwd: this.#folder, stdio: 'ignore' },
     )
   }
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer()
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  const { port } = server.address() as { port: number }
-  await new Promise((resolve) => server.close(resolve))
-  return port
 }
