@@ -24,7 +24,7 @@ beforeAll(async () => {
     ]
     browser = await chromium.launch({ executablePath, args })
   }
-}, 60_000)
+})
 afterAll(async () => {
   await browser?.close()
   await service.stop()

@@ -41,7 +41,7 @@ beforeAll(async () => {
     const args = ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-sync']
     browser = await chromium.launch({ executablePath, args })
   }
-}, 60_000)
+})
 afterAll(async () => {
   await browser?.close()
   pages?.close()

@@ -126,7 +126,7 @@ describe('with processes that are killed', () => {
     ])
     await eventually(async () => (await pending(serialNo)).length === 0)
     device.close()
-  }, 90_000)
+  })
 
   test('a paused instance loses its device, and says nothing about it when it goes on', async () => {
     const serialNo = 'AC-paused'
@@ -145,7 +145,7 @@ describe('with processes that are killed', () => {
     expect(older.events).toEqual([])
     newer.close()
     await gateway.stop()
-  }, 90_000)
+  })
 })
 
 test('NATS goes away and comes back: devices stay connected, and get what was stored meanwhile', async () => {
@@ -166,4 +166,4 @@ test('NATS goes away and comes back: devices stay connected, and get what was st
 
   // A device that moves while its first instance cannot hear of it.
   device.close()
-}, 60_000)
+})

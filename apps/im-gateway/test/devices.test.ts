@@ -28,7 +28,7 @@ beforeAll(async () => {
     )
   }
   await stage.bus.roundTrip()
-}, 60_000)
+})
 afterEach(() => {
   for (const client of clients.splice(0)) client.close()
 })

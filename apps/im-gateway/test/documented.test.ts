@@ -18,7 +18,7 @@ beforeAll(async () => {
   stage = await Stage.open()
   await stage.startMessages()
   gateway = await stage.gateway()
-}, 60_000)
+})
 afterEach(() => {
   for (const client of clients.splice(0)) client.close()
 })

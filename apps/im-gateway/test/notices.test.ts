@@ -16,7 +16,7 @@ beforeAll(async () => {
   stage = await Stage.open()
   await stage.startMessages()
   gateway = await stage.gateway({}, { clock })
-}, 60_000)
+})
 afterEach(() => {
   for (const client of clients.splice(0)) client.close()
 })

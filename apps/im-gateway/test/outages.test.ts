@@ -15,7 +15,7 @@ const kept = <C extends ImClient>(client: C): C => {
 beforeAll(async () => {
   stage = await Stage.open()
   await stage.startMessages()
-}, 90_000)
+})
 afterEach(() => {
   for (const client of clients.splice(0)) client.close()
 })
@@ -57,7 +57,7 @@ test('NATS restarts between two messages: nothing that was stored is missed', as
     await eventually(async () => {
       const message = ann.message('group:b', text, { clientMsgId: text })
       return (await ann.request('SendMsgList', { msgDataList: [message] })).code === 'Success'
-    }, 30_000)
+    })
   }
   for (const client of [ann, bob]) {
     await eventually(() => wanted.every((text) => client.textsOf('group:b').includes(text)), 30_000)
@@ -179,7 +179,7 @@ test('a drain closes with 1012, and tells that the devices have gone', async () 
   for (const client of all) expect(await client.end()).toEqual({ code: 1012, reason: 'service restart' })
   await eventually(() => offline.length === 3)
   expect(offline.sort()).toEqual(['ann', 'bob', 'carl'])
-}, 60_000)
+})
 
 test('without the message service a connect waits, and is closed with 1013 after 15 s', async () => {
   await stage.stopMessages()

@@ -65,17 +65,14 @@ export class Stage {
   }
 
   async putConversation(convId: string, members: readonly string[]): Promise<void> {
-    const answer = await this.bus.request(
-      im.convPut,
-      {},
-      { convId, members: [...members] },
-      { timeoutMs: 12_000 },
-    )
+    const bus = await this.connectedBus()
+    const answer = await bus.request(im.convPut, {}, { convId, members: [...members] }, { timeoutMs: 12_000 })
     if (answer.error_code !== 0) throw new Error(answer.error_reason)
   }
 
   async sendNotice(userIds: readonly string[], title: string, options: object = {}): Promise<string> {
-    const answer = await this.bus.request(
+    const bus = await this.connectedBus()
+    const answer = await bus.request(
       im.noticeSend,
       {},
       {
@@ -86,6 +83,12 @@ export class Stage {
     )
     if (answer.noticeId === undefined) throw new Error(answer.error_reason)
     return answer.noticeId
+  }
+
+  /** After a restart of NATS, each connection comes back in its own time: this one maybe last of all. */
+  async connectedBus(): Promise<Bus> {
+    await eventually(() => this.bus.connected, 30_000)
+    return this.bus
   }
 
   async close(): Promise<void> {

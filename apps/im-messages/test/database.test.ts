@@ -25,7 +25,7 @@ whereShared('%s that comes and goes', (engine) => {
   let stage: Stage
   beforeEach(async () => {
     stage = await Stage.open(engine)
-  }, 60_000)
+  })
   afterEach(() => stage.close())
 
   test.each(['SIGKILL', 'SIGINT', 'SIGSTOP'] as const)(
@@ -104,7 +104,7 @@ whereShared('%s that comes and goes', (engine) => {
     await eventually(async () => (await readiness(service.adminPort)).status === 200)
     expect(await stage.putGroup('group:a', ['ann'])).toMatchObject({ error_code: 0 })
     await service.stop()
-  }, 60_000)
+  })
 
   test('a lock that is not given is not waited for longer than for an answer', async () => {
     const service = await stage.service()
@@ -131,14 +131,14 @@ whereShared('%s that comes and goes', (engine) => {
     await ann.send('group:a', 'x')
     expect(service.database.availability.available).toBe(true)
     await holder.stop()
-  }, 60_000)
+  })
 })
 
 describe('an embedded database', () => {
   let stage: Stage
   beforeEach(async () => {
     stage = await Stage.open('PGlite')
-  }, 60_000)
+  })
   afterEach(() => stage.close())
 
   test('is not used while its disk is full', async () => {
@@ -196,7 +196,7 @@ describe('an embedded database', () => {
     } finally {
       child.kill('SIGKILL')
     }
-  }, 90_000)
+  })
 })
 
 describe('the lock of a folder', () => {

@@ -9,7 +9,7 @@ describe.each(engines)('delayed messages on %s', (engine) => {
   let stage: Stage
   beforeEach(async () => {
     stage = await Stage.open(engine)
-  }, 60_000)
+  })
   afterEach(() => stage.close())
 
   test('they are sent when due, across a restart, in the order of their times', async () => {
@@ -46,7 +46,7 @@ describe.each(engines)('delayed messages on %s', (engine) => {
     expect(pushed.messages[2]?.serverTime).toBe(String(stage.clock.now()))
     await ann.sendAll([late])
     expect((await ann.seqs(['group:a']))['group:a']?.maxSeq).toBe('4')
-  }, 60_000)
+  })
 
   test('what was accepted is sent, also when its sender has left; what is not stored is pushed when due', async () => {
     await stage.service()

@@ -12,7 +12,7 @@ describe.each(engines)('what gateways need, on %s', (engine) => {
   beforeAll(async () => {
     stage = await Stage.open(engine)
     service = await stage.service()
-  }, 60_000)
+  })
   afterAll(() => stage.close())
 
   const conversations = async (userId: string, after = '') => {
@@ -55,7 +55,7 @@ describe.each(engines)('what gateways need, on %s', (engine) => {
     expect(all.find(({ convId }) => convId === 'group:p7')).toMatchObject({ maxSeq: '1', version: '2' })
     expect((await conversations('nobody')).memberships).toEqual([])
     expect((await conversations('no user')).code).toBe(proto.ResponseBody.Code.RequestError)
-  }, 60_000)
+  })
 
   test('changes of members are told in their order, before the messages that follow them', async () => {
     const changes = await memberChanges()
@@ -116,7 +116,7 @@ describe.each(engines)('what gateways need, on %s', (engine) => {
       error_code: -1,
       error_reason: 'a conversation has at most 10000 members',
     })
-  }, 60_000)
+  })
 
   test('what a gateway has missed, oldest first, in answers that fit', async () => {
     await stage.putGroup('group:missed', ['ann'])
@@ -178,7 +178,7 @@ describe.each(engines)('what gateways need, on %s', (engine) => {
       sender_id: 'crowd_0',
       ...offlinePush,
     })
-  }, 60_000)
+  })
 
   test('a large group and long texts: told of in portions that the broker has confirmed', async () => {
     const members = Array.from({ length: 5_000 }, (_, i) => `many_${i}`)
@@ -221,5 +221,5 @@ describe.each(engines)('what gateways need, on %s', (engine) => {
     expect(portions.reduce((sum, each) => sum + each, 0)).toBe(10 * 4_999)
     expect(mostBytes).toBeLessThan(1.1 * 1024 * 1024)
     await eventually(() => told === 10 * 4_999)
-  }, 60_000)
+  })
 })

@@ -9,7 +9,7 @@ describe.each(engines)('messages on %s', (engine) => {
   beforeAll(async () => {
     stage = await Stage.open(engine)
     await stage.service()
-  }, 60_000)
+  })
   afterAll(() => stage.close())
 
   test('a message gets its place, is stored, and is pushed with what the server sets', async () => {

@@ -16,7 +16,7 @@ describe.each(engines)('notices on %s', (engine) => {
   beforeAll(async () => {
     stage = await Stage.open(engine)
     await stage.service()
-  }, 60_000)
+  })
   afterAll(() => stage.close())
 
   const send = async (userIds: string[], text: string, extra: Partial<ImNotice['notice']> = {}) => {

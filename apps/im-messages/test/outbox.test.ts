@@ -20,7 +20,7 @@ describe.each(engines)('from commit to push on %s', (engine) => {
   let stage: Stage
   beforeEach(async () => {
     stage = await Stage.open(engine)
-  }, 60_000)
+  })
   afterEach(() => stage.close())
 
   test('what was committed and not published is published by whoever lives, before anything newer', async () => {
@@ -122,7 +122,7 @@ several('several message services on %s', (engine) => {
   let stage: Stage
   beforeEach(async () => {
     stage = await Stage.open(engine)
-  }, 60_000)
+  })
   afterEach(() => stage.close())
 
   test('they share the requests; numbers have no gaps and pushes keep their order', async () => {
@@ -148,7 +148,7 @@ several('several message services on %s', (engine) => {
         /carillon_im_rpc_total\{request="im.rpc.SendMsgList",code="Success"[^}]*\} [1-9]/,
       )
     }
-  }, 60_000)
+  })
 
   test('a delayed message is sent once, by one of them', async () => {
     await Promise.all([stage.service(), stage.service(), stage.service()])
@@ -164,5 +164,5 @@ several('several message services on %s', (engine) => {
     )
     stage.clock.move(10_000)
     expect((await ann.seqs(['group:a']))['group:a']?.maxSeq).toBe('50')
-  }, 60_000)
+  })
 })

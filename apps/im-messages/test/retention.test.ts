@@ -10,7 +10,7 @@ describe.each(engines)('retention on %s', (engine) => {
   let stage: Stage
   beforeEach(async () => {
     stage = await Stage.open(engine)
-  }, 60_000)
+  })
   afterEach(() => stage.close())
 
   const counts = async (service: MessageService) => {
@@ -40,7 +40,7 @@ describe.each(engines)('retention on %s', (engine) => {
     expect(old).toMatchObject({ seq: '2200', senderId: '', serverTime: '0' })
     await ann.send('group:a', 'next')
     expect((await ann.seqs(['group:a']))['group:a']?.maxSeq).toBe('2202')
-  }, 60_000)
+  })
 
   test('notices go when they are old and every device has acknowledged them; pending ones stay', async () => {
     const service = await stage.service()
@@ -77,5 +77,5 @@ describe.each(engines)('retention on %s', (engine) => {
       const { devices, notices } = (await counts(last)) ?? {}
       return devices === 3 && notices === 3
     })
-  }, 60_000)
+  })
 })

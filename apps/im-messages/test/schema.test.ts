@@ -15,7 +15,7 @@ describe(`the schema on ${engine}`, () => {
   beforeAll(async () => {
     stage = await Stage.open(engine)
     service = await stage.service()
-  }, 60_000)
+  })
   afterAll(() => stage.close())
   const query = async <R>(text: RawBuilder<R>) =>
     (await service.database.run((session) => text.execute(session))).rows

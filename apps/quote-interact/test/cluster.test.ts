@@ -11,7 +11,7 @@ let services: QuoteInteract[]
 beforeEach(async () => {
   cluster = await NatsCluster.start()
   services = []
-}, 90_000)
+})
 afterEach(async () => {
   await Promise.all(services.map((service) => service.stop()))
   await cluster.stop()

@@ -166,7 +166,7 @@ test('who connects again while NATS is away is stored later: the older connectio
   })
   expect(await user('A')).toMatchObject({ online: true, channel_name: 'r' })
   expect(evicted).toEqual([])
-}, 60_000)
+})
 
 test('a connection that could not be stored does not take the place of one that was opened after it elsewhere', async () => {
   const link = await NatsLink.open(nats.port)
@@ -188,7 +188,7 @@ test('a connection that could not be stored does not take the place of one that 
     for (const service of services.splice(0)) await service.stop()
     await link.close()
   }
-}, 60_000)
+})
 
 test('the end of a connection is stored although the instance stops right after it', async () => {
   const [one, two] = [await boot({ VOICE_HANDOVER_GRACE_MS: '0' }), await boot()]

@@ -20,7 +20,7 @@ let buses: Bus[]
 beforeEach(async () => {
   cluster = await NatsCluster.start()
   buses = []
-}, 90_000)
+})
 afterEach(async () => {
   await Promise.all(buses.map((bus) => bus.stop()))
   await cluster.stop()

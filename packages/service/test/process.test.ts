@@ -107,14 +107,14 @@ describe('a log that cannot be written stops nothing', () => {
     expect(await end('SIGTERM')).toBe(0)
     // What did arrive is whole lines.
     for (const line of output.text.split('\n').slice(0, 1_000)) if (line) JSON.parse(line)
-  }, 60_000)
+  })
 
   test('its reader is gone', async () => {
     const { child, url, end } = await start('flood')
     child.stdout?.destroy()
     await dropping(url)
     expect(await end('SIGTERM')).toBe(0)
-  }, 60_000)
+  })
 
   const full = existsSync('/dev/full') ? test : test.skip
   full(
@@ -168,24 +168,24 @@ describe('the end of a process', () => {
     const output = collect(child.stdout)
     expect(await end('SIGTERM')).toBe(1)
     await eventually(() => output.text.includes('stopping takes too long'))
-  }, 60_000)
+  })
 
   test('an event loop that hangs while stopping is killed from outside of it', async () => {
     const { end } = await start('loop hangs')
     expect(await end('SIGTERM')).toBe('SIGKILL')
-  }, 60_000)
+  })
 
   test('what hangs in the thread pool does not hold up the end', async () => {
     execFileSync('mkfifo', [join(folder, 'pipe')])
     const { end } = await start('thread pool hangs')
     expect(await end('SIGTERM')).toBe('SIGKILL')
-  }, 60_000)
+  })
 
   test('a process ends when the parent that holds its channel does', async () => {
     const { child, end } = await start('quiet')
     child.disconnect()
     expect(await end()).toBe(0)
-  }, 60_000)
+  })
 
   test('an address of another machine is one clear message, and exit code 1', async () => {
     const { errors, end } = await start('quiet', 'pipe', { ADMIN_HOST: '203.0.113.1' })
@@ -193,5 +193,5 @@ describe('the end of a process', () => {
     expect(errors.text).toBe(
       'fixture: 203.0.113.1 is no address of this machine; set LISTEN_HOST or ADMIN_HOST to another one\n',
     )
-  }, 60_000)
+  })
 })
