@@ -74,7 +74,7 @@ describe('processes of a fleet', () => {
     await eventually(async () => (await ask()) === undefined)
     expect(performance.now() - killed).toBeLessThan(8_000)
     expect(await discovery.stop('SIGTERM')).toBe(0)
-  }, 60_000)
+  })
 
   test('a bad environment is told all at once, with exit code 1', async () => {
     const run = folder.run('../apps/auction-push/dist/main.js', [], {

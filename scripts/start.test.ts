@@ -53,11 +53,11 @@ describe('npm start', () => {
     )
     expect(fleet.output).not.toContain('carillon ready')
     await new Promise((done) => blocker.close(done))
-  }, 60_000)
+  })
 
   test('an unknown service is a usage error', async () => {
     const fleet = folder.start('--only', 'nonsense')
     expect(await fleet.ended()).toBe(2)
     expect(fleet.output).toContain('services: endpoint-discovery, auction-push')
-  }, 60_000)
+  })
 })

@@ -39,28 +39,52 @@ async function passes(title, command, args) {
   }
 }
 
+/**
+ * Runs the tests. Files with a failure are run once more, one at a time: a failure that comes back counts, one
+ * that does not is named as flaky, because a test that passes only on a quiet machine is a defect too.
+ */
 async function runTests(args, env) {
+  const limited = args.some((arg) => /^(-w|--maxWorkers|-i|--runInBand)/.test(arg))
+  const first = await jest(limited ? args : [`--maxWorkers=${workers()}`, ...args], env)
+  if (first.completed || first.failedFiles.length === 0) return first
+  console.log(`Running the failed files once more, one at a time (${first.failedFiles.length}) …`)
+  const second = await jest(['--runInBand', '--runTestsByPath', ...first.failedFiles], env)
+  const failedAgain = new Set(second.failedTests)
+  for (const name of first.failedTests.filter((name) => !failedAgain.has(name)))
+    console.log(`Flaky, failed only at first: ${name}`)
+  return {
+    ...second,
+    passed: first.passed + second.passed - first.passedInFailedFiles,
+    skipped: first.skipped,
+  }
+}
+
+async function jest(args, env) {
   const results = join(mkdtempSync(join(tmpdir(), 'carillon-test-')), 'results.json')
-  const jest = join(root, 'node_modules', 'jest', 'bin', 'jest.js')
+  const program = join(root, 'node_modules', 'jest', 'bin', 'jest.js')
   // A failed test may leave something open behind it; that must not hold up the result.
   const options = ['--forceExit', '--json', `--outputFile=${results}`]
-  if (!args.some((arg) => /^(-w|--maxWorkers|-i|--runInBand)/.test(arg)))
-    options.push(`--maxWorkers=${workers()}`)
-  const completed = await execute(process.execPath, [jest, ...options, ...args], { env }).then(
+  const completed = await execute(process.execPath, [program, ...options, ...args], { env }).then(
     () => true,
     () => false,
   )
   if (!existsSync(results)) {
     console.log('Jest ended without a result.')
-    return { passed: 0, failed: 1, skipped: 0, completed }
+    return { passed: 0, failed: 1, skipped: 0, completed, failedFiles: [] }
   }
-  const counts = JSON.parse(readFileSync(results, 'utf8'))
+  const report = JSON.parse(readFileSync(results, 'utf8'))
+  const failedFiles = report.testResults.filter(({ status }) => status === 'failed')
+  const testsOf = (status) =>
+    failedFiles.flatMap((file) => file.assertionResults.filter((test) => test.status === status))
   return {
-    passed: counts.numPassedTests,
+    passed: report.numPassedTests,
     // A file that could not be run has no tests that failed.
-    failed: counts.numFailedTests + counts.numRuntimeErrorTestSuites,
-    skipped: counts.numPendingTests,
+    failed: report.numFailedTests + report.numRuntimeErrorTestSuites,
+    skipped: report.numPendingTests,
     completed,
+    failedFiles: failedFiles.map(({ name }) => name),
+    failedTests: testsOf('failed').map(({ fullName }) => fullName),
+    passedInFailedFiles: testsOf('passed').length,
   }
 }
 
