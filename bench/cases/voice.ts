@@ -2,8 +2,7 @@ import { randomUUID } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Bus } from '@carillon/bus'
 import { voice, voiceEventsStream } from '@carillon/events'
-import { eventually, NatsServer } from '@carillon/testkit'
-import { Instance } from '../chaos/processes.ts'
+import { AppProcess, eventually, NatsServer } from '@carillon/testkit'
 import { VoiceUser } from '../chaos/voice-clients.ts'
 import { type CaseResult, ms, thousands } from '../result.ts'
 import { percentiles } from '../statistics.ts'
@@ -19,7 +18,7 @@ const OTHER_ROOMS = 50
 /** A real nats-server, real instances in processes of their own, and clients in this one. */
 class VoiceStack {
   readonly bus: Bus
-  readonly instances: Instance[] = []
+  readonly instances: AppProcess[] = []
   readonly users: VoiceUser[] = []
   readonly #nats: NatsServer
 
@@ -34,17 +33,17 @@ class VoiceStack {
     await eventually(() => stack.bus.connected)
     for (let i = 0; i < instances; i++)
       stack.instances.push(
-        await Instance.start('voice-room-ws', 'VOICE', { NATS_URL: stack.#nats.url, LOG_LEVEL: 'fatal' }),
+        await AppProcess.start('voice-room-ws', 'VOICE', { NATS_URL: stack.#nats.url, LOG_LEVEL: 'fatal' }),
       )
     return stack
   }
 
-  instance(index: number): Instance {
-    return this.instances[index] as Instance
+  instance(index: number): AppProcess {
+    return this.instances[index] as AppProcess
   }
 
   /** Connects users, some at a time, and puts them into their rooms. */
-  async join(instance: Instance, users: readonly VoiceUser[]): Promise<void> {
+  async join(instance: AppProcess, users: readonly VoiceUser[]): Promise<void> {
     this.users.push(...users)
     for (let i = 0; i < users.length; i += 100) {
       const some = users.slice(i, i + 100)
@@ -90,7 +89,7 @@ class VoiceStack {
 
   async stop(): Promise<void> {
     for (const user of this.users) user.die()
-    await Promise.all(this.instances.map((instance) => instance.stop()))
+    await Promise.all(this.instances.map((instance) => instance.stop('SIGKILL')))
     await this.bus.stop()
     await this.#nats.stop()
   }

@@ -1,8 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Bus, NoResponders } from '@carillon/bus'
 import { type CampusEventName, campus } from '@carillon/events'
-import { eventually, NatsServer } from '@carillon/testkit'
-import { GatewayProcess } from '../../apps/campus-socketio/test/gateway-process.ts'
+import { AppProcess, eventually, NatsServer, testEnvironment } from '@carillon/testkit'
 import { StickyProxy } from '../../apps/campus-socketio/test/sticky-proxy.ts'
 import { CHAOS_KEY, ChaosDevice } from './campus-devices.ts'
 import { seeded } from './random.ts'
@@ -67,14 +66,18 @@ export async function campusChaos(options: CampusChaos): Promise<readonly string
   const random = seeded(seed)
   const nats = await NatsServer.start()
   const internal = new Bus({ url: nats.url, name: 'chaos' })
-  const gateways: GatewayProcess[] = []
+  const gateways: AppProcess[] = []
   const devices: ChaosDevice[] = []
   let proxy: StickyProxy | undefined
   try {
     internal.start()
     await eventually(() => internal.connected)
+    const environment = {
+      ...testEnvironment('CAMPUS', nats),
+      CAMPUS_ACK_TIMEOUT_MS: String(ACK_TIMEOUT_MS),
+    }
     for (let i = 0; i < 2; i++)
-      gateways.push(await GatewayProcess.start(nats, { CAMPUS_ACK_TIMEOUT_MS: String(ACK_TIMEOUT_MS) }))
+      gateways.push(await AppProcess.start('campus-socketio', 'CAMPUS', environment))
     proxy = await StickyProxy.start(...gateways.map(({ port }) => port))
     for (let i = 0; i < count; i++) {
       const serialNo = `CHAOS${i}`
@@ -187,13 +190,13 @@ class Publisher {
 
 interface Fleet {
   readonly nats: NatsServer
-  readonly gateways: readonly GatewayProcess[]
+  readonly gateways: readonly AppProcess[]
   readonly devices: readonly ChaosDevice[]
   readonly random: () => number
 }
 
 async function play(fault: Fault, { nats, gateways, devices, random }: Fleet): Promise<void> {
-  const gateway = gateways[Math.floor(random() * gateways.length)] as GatewayProcess
+  const gateway = gateways[Math.floor(random() * gateways.length)] as AppProcess
   switch (fault) {
     case 'gateway killed':
       await gateway.stop('SIGKILL')

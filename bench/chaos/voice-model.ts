@@ -1,9 +1,8 @@
 import { randomUUID } from 'node:crypto'
 import { Bus } from '@carillon/bus'
 import { voice, voiceEventsStream } from '@carillon/events'
-import { eventually } from '@carillon/testkit'
+import { AppProcess, eventually } from '@carillon/testkit'
 import type { NatsCluster } from './nats-cluster.ts'
-import { Instance } from './processes.ts'
 import { VoiceUser } from './voice-clients.ts'
 
 export interface VoiceFleetOptions {
@@ -30,7 +29,7 @@ const ASK_TIMES = 12
 export class VoiceFleet {
   readonly bus: Bus
   readonly users: readonly VoiceUser[]
-  readonly instances: (Instance | undefined)[] = []
+  readonly instances: (AppProcess | undefined)[] = []
   readonly asked: Asked[] = []
   readonly #nats: NatsCluster
   readonly #options: VoiceFleetOptions
@@ -60,7 +59,7 @@ export class VoiceFleet {
   }
 
   async startInstance(index: number): Promise<void> {
-    this.instances[index] = await Instance.start('voice-room-ws', 'VOICE', {
+    this.instances[index] = await AppProcess.start('voice-room-ws', 'VOICE', {
       NATS_URL: this.#nats.url,
       NATS_REPLICAS: String(this.#nats.size),
       ...this.#options.environment,
@@ -142,7 +141,7 @@ export class VoiceFleet {
     this.stopPublishing()
     for (const user of this.users) user.die()
     for (const instance of this.instances) instance?.signal('SIGCONT')
-    await Promise.all(this.instances.map((instance) => instance?.stop()))
+    await Promise.all(this.instances.map((instance) => instance?.stop('SIGKILL')))
     await this.bus.stop()
   }
 

@@ -1,6 +1,6 @@
 import { type Bus, NoResponders } from '@carillon/bus'
 import { campus } from '@carillon/events'
-import { eventually, NatsServer } from '@carillon/testkit'
+import { AppProcess, eventually, NatsServer, testEnvironment } from '@carillon/testkit'
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 import {
   bootCampus,
@@ -10,7 +10,6 @@ import {
   TestDevice,
   urlOf,
 } from './campus.ts'
-import { GatewayProcess } from './gateway-process.ts'
 import { StickyProxy } from './sticky-proxy.ts'
 
 let nats: NatsServer
@@ -106,7 +105,7 @@ describe('with processes that are killed', () => {
   test('killed between push and acknowledgement: pushed again by whoever has the device next', async () => {
     const serialNo = 'AC-killed'
     await registerDevice(internal, serialNo)
-    const gateway = await GatewayProcess.start(nats)
+    const gateway = await AppProcess.start('campus-socketio', 'CAMPUS', testEnvironment('CAMPUS', nats))
     const silent = new TestDevice(gateway.url, serialNo, { answer: () => undefined })
     await silent.says('auth:ok')
     for (const [event, body] of [
@@ -131,7 +130,7 @@ describe('with processes that are killed', () => {
   test('a paused instance loses its device, and says nothing about it when it goes on', async () => {
     const serialNo = 'AC-paused'
     await registerDevice(internal, serialNo)
-    const gateway = await GatewayProcess.start(nats)
+    const gateway = await AppProcess.start('campus-socketio', 'CAMPUS', testEnvironment('CAMPUS', nats))
     const older = new TestDevice(gateway.url, serialNo)
     await older.says('auth:ok')
     gateway.signal('SIGSTOP')

@@ -1,3 +1,4 @@
+export { AppProcess } from './app-process.ts'
 export { ManualClock } from './clock.ts'
 export { testEnvironment } from './environment.ts'
 export { eventually } from './eventually.ts'
