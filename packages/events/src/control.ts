@@ -29,6 +29,8 @@ export const ConnectionReport = Type.Object(
     bytes_out: Count,
     queued_bytes: Count,
     subscriptions: Type.Array(Type.String()),
+    /** How many more there are, which an answer has no room for. */
+    subscriptions_omitted: Type.Optional(Count),
   },
   { $id: 'ConnectionReport' },
 )

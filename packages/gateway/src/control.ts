@@ -36,14 +36,30 @@ export function serveControl({ bus, service, instanceId, connections, disconnect
   })
 }
 
+/** The reports that fit into an answer, the last of them perhaps without all of its subscriptions. */
 function describe(connections: Iterable<ClientConnection>): ConnectionReport[] {
   const described: ConnectionReport[] = []
-  let bytes = 0
+  let bytesLeft = DESCRIBED_BYTES_MAX
   for (const connection of connections) {
-    const report = connection.report()
-    bytes += Buffer.byteLength(JSON.stringify(report))
-    if (bytes > DESCRIBED_BYTES_MAX) break
-    described.push(report)
+    const { subscriptions, ...report } = connection.report()
+    bytesLeft -= jsonBytes({ ...report, subscriptions: [], subscriptions_omitted: subscriptions.length })
+    if (bytesLeft < 0) break
+    const named = []
+    for (const subscription of subscriptions) {
+      bytesLeft -= jsonBytes(subscription) + 1
+      if (bytesLeft < 0) break
+      named.push(subscription)
+    }
+    const omitted = subscriptions.length - named.length
+    described.push({
+      ...report,
+      subscriptions: named,
+      ...(omitted > 0 && { subscriptions_omitted: omitted }),
+    })
   }
   return described
+}
+
+function jsonBytes(value: unknown): number {
+  return Buffer.byteLength(JSON.stringify(value))
 }
