@@ -70,12 +70,12 @@ describe('a session', () => {
 
   test('a step takes as long with 100,000 subscriptions as with one', () => {
     const session = new Session()
-    const roomy = { ...limits, subscriptionsMax: 100_000 }
-    for (let i = 0; i < 100_000; i++) step(session, subscribe(String(i)), roomy)
+    const withCapacity = { ...limits, subscriptionsMax: 100_000 }
+    for (let i = 0; i < 100_000; i++) step(session, subscribe(String(i)), withCapacity)
     // Copying would take minutes.
-    for (let i = 0; i < 100_000; i++) step(session, subscribe(String(i)), roomy)
+    for (let i = 0; i < 100_000; i++) step(session, subscribe(String(i)), withCapacity)
     for (let i = 0; i < 100_000; i++)
-      step(session, { type: 'cancel', event: 'bid', auctionId: String(i) }, roomy)
+      step(session, { type: 'cancel', event: 'bid', auctionId: String(i) }, withCapacity)
     expect(session.size).toBe(0)
   })
 

@@ -80,8 +80,8 @@ export class Instances {
     const live = this.#live(service, nowMs)
     const near = live.filter(({ announcement }) => announcement.region === region)
     const here = near.length > 0 ? near : live
-    const roomy = here.filter((instance) => room(instance) > 0)
-    const picked = this.#better(roomy.length > 0 ? roomy : here)
+    const withCapacity = here.filter((instance) => room(instance) > 0)
+    const picked = this.#better(withCapacity.length > 0 ? withCapacity : here)
     if (picked === undefined) return undefined
     picked.sent += 1
     return picked.announcement

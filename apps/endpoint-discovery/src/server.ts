@@ -29,7 +29,7 @@ export function create(config: DiscoveryConfig, overrides: Overrides = {}) {
   }
   bus.onChange((connected) => (connected ? instances.connected(clock.monotonic()) : instances.disconnected()))
 
-  const knowsAll = () => instances.isComplete(clock.monotonic())
+  const isComplete = () => instances.isComplete(clock.monotonic())
 
   // The table → answers.
   const answered = metrics.counter('discovery_answers_total', 'Answers by service and outcome', [
@@ -42,7 +42,7 @@ export function create(config: DiscoveryConfig, overrides: Overrides = {}) {
     const url = found?.end_point ?? config.fallbacks.get(key)
     answered.inc({ asked: key, outcome: found ? 'found' : url ? 'fallback' : 'none' })
     if (url === undefined) {
-      return failure(knowsAll() ? `no ${key} endpoint is live` : 'the live endpoints are not known yet')
+      return failure(isComplete() ? `no ${key} endpoint is live` : 'the live endpoints are not known yet')
     }
     return { error_code: 0, error_reason: '', end_point: url, ping_interval: config.pingIntervalS }
   }
@@ -89,7 +89,7 @@ export function create(config: DiscoveryConfig, overrides: Overrides = {}) {
         variable: 'DISCOVERY_LISTEN_PORT',
       })
     },
-    notReady: () => (knowsAll() ? undefined : 'instances have not had the time to announce themselves'),
+    notReady: () => (isComplete() ? undefined : 'instances have not had the time to announce themselves'),
     // Answers stay good while load balancers learn that this instance goes away.
     drain: () => sleep(config.drainDelaySeconds * 1_000),
     stop: async () => http.close(),

@@ -66,11 +66,11 @@ describe('a session', () => {
 
   test('a step takes as long with 100,000 markets as with one', () => {
     const session = new Session()
-    const roomy = { ...limits, subscriptionsMax: 100_000 }
+    const withCapacity = { ...limits, subscriptionsMax: 100_000 }
     const commands = Array.from({ length: 100_000 }, (_, i) => follow(String(i)))
     // Copying would take minutes.
     for (let round = 0; round < 3; round++) {
-      for (const command of commands) step(session, command, round, roomy)
+      for (const command of commands) step(session, command, round, withCapacity)
     }
     expect(session.nextExpiryMs).toBe(limits.subscriptionTtlMs + 2)
     expect(leave(session)).toHaveLength(100_000)

@@ -11,7 +11,7 @@ import {
 import type { Clock } from '@carillon/service'
 import type { Records } from './records.ts'
 import { clearSeats, finishCall, type RoomRecord } from './room.ts'
-import { endCall, evict, toldOf, type UserRecord } from './user.ts'
+import { endCall, evict, type UserRecord, withoutEviction } from './user.ts'
 
 type Eviction = NonNullable<VoiceUserRecord['eviction']>
 
@@ -98,7 +98,7 @@ export class Evictions {
       this.#clearRoom(userId, eviction),
       this.#clearCall(userId, eviction),
     ])
-    await users.change(userId, (record) => toldOf(record, eviction.id))
+    await users.change(userId, (record) => withoutEviction(record, eviction.id))
   }
 
   async #publishEvent(userId: string, { id, event }: Eviction, late: boolean): Promise<void> {

@@ -101,7 +101,7 @@ export class Leases {
     this.#timer.unref()
     this.#options.bus.onChange((connected) => {
       if (connected) void this.#renew()
-      else this.#unwell()
+      else this.#markUnhealthy()
     })
   }
 
@@ -214,15 +214,16 @@ export class Leases {
       this.#see(name, lease, revision)
       this.#well()
     } catch (error) {
-      if (error instanceof RevisionMismatch) await this.#lookAtOwn(name).catch(() => this.#unwell())
-      else this.#unwell()
+      if (error instanceof RevisionMismatch)
+        await this.#recheckOwnLease(name).catch(() => this.#markUnhealthy())
+      else this.#markUnhealthy()
     } finally {
       this.#renewing = false
     }
   }
 
   /** A renewal did not fit: its answer was lost and it stands there, the entry is gone, or the lease was taken. */
-  async #lookAtOwn(name: string): Promise<void> {
+  async #recheckOwnLease(name: string): Promise<void> {
     const entry = await this.#bucket.get(bucketKey(name))
     if (name !== this.#own) return
     if (
@@ -255,7 +256,7 @@ export class Leases {
     this.#renewedAtMs = now
   }
 
-  #unwell(): void {
+  #markUnhealthy(): void {
     this.#healthySinceMs = undefined
   }
 }

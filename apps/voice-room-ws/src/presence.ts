@@ -135,7 +135,7 @@ export class Presence {
         await this.#leave(member)
         this.#unleft.delete(member)
       })
-      await this.#endStraySessions()
+      await this.#endOrphanedSessions()
       await this.#takeOver()
       await this.#endAbsences()
       await this.#finishEvictions()
@@ -171,15 +171,15 @@ export class Presence {
   }
 
   /** Sessions that are ours by the record, but have no connection: a write whose answer was lost, for instance. */
-  async #endStraySessions(): Promise<void> {
+  async #endOrphanedSessions(): Promise<void> {
     const { directory, leases, connections } = this.#options
     const lease = leases.own
-    const strays = [...directory.ofLease(lease)].flatMap(({ user_id: userId, session }) => {
+    const orphans = [...directory.ofLease(lease)].flatMap(({ user_id: userId, session }) => {
       const known = session === null || connections.ofUser(userId) !== undefined
       if (known || this.#leaving.has(session.connection)) return []
       return [{ userId, id: session.connection, reason: 'closed' as const, lease }]
     })
-    await inParallel(PARALLEL, strays, (stray) => this.#leave(stray))
+    await inParallel(PARALLEL, orphans, (orphan) => this.#leave(orphan))
   }
 
   get #recoveryMs(): number {

@@ -76,7 +76,7 @@ export class RoomEvents {
   }
 
   /**
-   * Seat and sitter are two records. Each step may be done again by another instance that finds this one gone; and a
+   * Seat and occupant are two records. Each step may be done again by another instance that finds this one gone; and a
    * later event that comes between the steps wins, which the last look makes sure of.
    */
   async #sit(
@@ -111,13 +111,13 @@ export class RoomEvents {
   async #stand(version: VoiceVersion, channelName: string, seatId: string): Promise<string | undefined> {
     const { users, rooms, directory } = this.#options
     const { record: room } = await rooms.change(channelName, (record) => vacate(record, seatId, version))
-    const sitter =
+    const occupant =
       (decides(room, seatId, version) ? seatOf(room, seatId)?.previous : undefined) ??
-      // The seats of a room in which nothing happened for long are not remembered, the sitter is.
-      sitterOf(directory.members(channelName), channelName, seatId)
-    if (sitter !== undefined)
-      await users.change(sitter, (record) => stand(record, channelName, seatId, version))
-    return sitter
+      // The seats of a room in which nothing happened for long are not remembered, the occupant is.
+      occupantOf(directory.members(channelName), channelName, seatId)
+    if (occupant !== undefined)
+      await users.change(occupant, (record) => stand(record, channelName, seatId, version))
+    return occupant
   }
 
   async startCall(
@@ -164,7 +164,7 @@ export class RoomEvents {
   }
 }
 
-function sitterOf(members: Iterable<UserRecord>, channelName: string, seatId: string): string | undefined {
+function occupantOf(members: Iterable<UserRecord>, channelName: string, seatId: string): string | undefined {
   for (const { user_id, room } of members)
     if (room?.channel_name === channelName && room.seat !== null && String(room.seat.value.id) === seatId)
       return user_id

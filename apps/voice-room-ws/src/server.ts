@@ -98,7 +98,7 @@ export function create(config: VoiceConfig, overrides: Overrides = {}) {
     registered(member) {
       const known = directory.get(member.userId)?.record
       if (known && member.lease && isHeldBy(known.session, member.lease, member.id))
-        hear(member, channelsOf(known))
+        setChannels(member, channelsOf(known))
     },
   })
 
@@ -191,10 +191,10 @@ export function create(config: VoiceConfig, overrides: Overrides = {}) {
     const member = connections.ofUser(userId)
     if (member === undefined || member.ended || member.lease === undefined) return
     if (isHeldBy(after?.session ?? null, member.lease, member.id))
-      return hear(member, after ? channelsOf(after) : [])
+      return setChannels(member, after ? channelsOf(after) : [])
     member.connection.close(after?.session ? closeCodes.replaced : closeCodes.leaseLost)
   })
-  function hear(member: Member, channels: readonly string[]): void {
+  function setChannels(member: Member, channels: readonly string[]): void {
     const { outbox } = member.connection
     for (const channel of member.channels)
       if (!channels.includes(channel)) topics.unsubscribe(channel, outbox)
@@ -296,11 +296,11 @@ export function create(config: VoiceConfig, overrides: Overrides = {}) {
       member.ended = true
       member.handedOver = connection.closeCode === closeCodes.draining.code
       heartbeat.stop()
-      hear(member, [])
+      setChannels(member, [])
       for (const attempt of member.deliveries.end()) tell(attempt, 'gone')
       void presence.left(member)
     }
-    const welcome = () => {
+    const sendToken = () => {
       if (!member.ended) connection.send(tokenFrame(onlineToken, config.pingIntervalS))
     }
     // The token promises that the connection is the user's: it follows when that is stored, or cannot be for now.
@@ -311,7 +311,7 @@ export function create(config: VoiceConfig, overrides: Overrides = {}) {
         // Only now, so that a notice which the older one does not report finds the newer one. Also where it could not
         // be stored: nothing would end the older one later.
         replaced?.connection.close(closeCodes.replaced)
-        welcome()
+        sendToken()
       })
     return {
       text(frame) {

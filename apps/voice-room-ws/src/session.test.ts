@@ -1,12 +1,12 @@
 import { signFrame } from '@carillon/auth'
 import { expect, test } from '@jest/globals'
 import { parseCommand, type SignedCommand } from './protocol.ts'
-import { type Circumstances, openSession, type Session, step } from './session.ts'
+import { openSession, type Session, type SessionContext, step } from './session.ts'
 
 const sign = { method: 'md5', secret: '' } as const
 const rules = { sign, skewMs: 0 }
 const NOW_MS = 1_700_000_000_000
-const here: Circumstances = { nowMs: NOW_MS, channels: ['r'] }
+const here: SessionContext = { nowMs: NOW_MS, channels: ['r'] }
 const session = openSession({ userId: '2', sid: 's', sidExpiresAtMs: NOW_MS + 60_000, onlineToken: 't' })
 const ping = (fields: object = {}): SignedCommand =>
   parseCommand(

@@ -37,7 +37,7 @@ export interface SessionRules {
 }
 
 /** What the step cannot know by itself. */
-export interface Circumstances {
+export interface SessionContext {
   /** Wall time, in milliseconds since the epoch. */
   readonly nowMs: number
   /** The channels the user is in: a room, a call, or both. */
@@ -57,10 +57,10 @@ export function step(
   session: Session,
   received: SignedCommand | ProtocolError,
   rules: SessionRules,
-  circumstances: Circumstances,
+  context: SessionContext,
 ): Step {
   if (received instanceof ProtocolError) return refuse(session, received)
-  const problem = problemOf(session, received, rules, circumstances.nowMs)
+  const problem = problemOf(session, received, rules, context.nowMs)
   if (problem !== undefined) return refuse(session, refusal(problem, received.action))
   const { command, timestampMs } = received
   const newestTimestampS = Math.max(session.newestTimestampS, Math.floor(timestampMs / 1_000))
@@ -69,8 +69,8 @@ export function step(
     case 'ping':
       return [next, [{ type: 'heartbeat' }]]
     case 'report': {
-      const { action, userId, channelName = circumstances.channels[0] } = command
-      if (channelName === undefined || !circumstances.channels.includes(channelName))
+      const { action, userId, channelName = context.channels[0] } = command
+      if (channelName === undefined || !context.channels.includes(channelName))
         return refuse(session, refusal('not_in_room', action))
       return [next, [{ type: 'report', action, userId, channelName, timestampMs }]]
     }

@@ -14,9 +14,9 @@ import {
   sit,
   stand,
   startCall,
-  toldOf,
   type UserRecord,
   unseat,
+  withoutEviction,
 } from './user.ts'
 
 const at = (sequence: number): VoiceVersion => ({ epoch: 1, sequence })
@@ -85,8 +85,8 @@ describe('eviction', () => {
   test('the next one waits until this one is told', () => {
     const back = enter(apply(evicted, connect(evicted, session)), 'r', 7, at(10), absent) as UserRecord
     expect(evict(back, 'closed', at(11), 44, 1_002)).toBeUndefined()
-    expect(toldOf(back, 'another')).toBeUndefined()
-    const told = toldOf(back, '42-1000') as UserRecord
+    expect(withoutEviction(back, 'another')).toBeUndefined()
+    const told = withoutEviction(back, '42-1000') as UserRecord
     expect(evict(told, 'closed', at(11), 45, 1_003)?.eviction?.id).toBe('45-1003')
   })
 })

@@ -117,7 +117,7 @@ export function evict(
 }
 
 /** Everybody has been told of the eviction. */
-export function toldOf(record: UserRecord, evictionId: string): UserRecord | undefined {
+export function withoutEviction(record: UserRecord, evictionId: string): UserRecord | undefined {
   return record.eviction?.id === evictionId ? { ...record, eviction: null } : undefined
 }
 
@@ -146,7 +146,7 @@ export function exit(record: UserRecord, channelName: string, version: VoiceVers
   const others = (record.left ?? []).filter((each) => each.channel_name !== channelName)
   const left = [...others, { channel_name: channelName, version }].slice(-LEFT_MAX)
   const room = record.room?.channel_name === channelName ? null : record.room
-  return presentIfNowhere({ ...record, room, left })
+  return withoutAbsenceIfNowhere({ ...record, room, left })
 }
 
 /** Whether this exit, or a later one of the room, was seen already. */
@@ -156,7 +156,7 @@ function hasLeft({ left = [] }: UserRecord, channelName: string, version: VoiceV
 
 /** An entry whose exit was seen before it: it took the user out of any other room, and is over. */
 function leftBehind(record: UserRecord, version: VoiceVersion): UserRecord {
-  return presentIfNowhere({ ...record, room: null, room_version: version })
+  return withoutAbsenceIfNowhere({ ...record, room: null, room_version: version })
 }
 
 /** The user sits down, which says as well that the user is in the room. */
@@ -228,7 +228,7 @@ export function endCall(
 ): UserRecord | undefined {
   if (record.call?.channel_name !== channelName) return undefined
   if (record.call_version !== null && isNewer(record.call_version, version)) return undefined
-  return presentIfNowhere({ ...record, call: null, call_version: version })
+  return withoutAbsenceIfNowhere({ ...record, call: null, call_version: version })
 }
 
 function absentUnlessConnected(record: UserRecord, absent: AbsenceRule): UserRecord {
@@ -236,7 +236,7 @@ function absentUnlessConnected(record: UserRecord, absent: AbsenceRule): UserRec
   return { ...record, absence: { reason: 'heartbeat_timeout', grace_ms: absent.graceMs, at: absent.nowMs } }
 }
 
-function presentIfNowhere(record: UserRecord): UserRecord {
+function withoutAbsenceIfNowhere(record: UserRecord): UserRecord {
   return record.room === null && record.call === null ? { ...record, absence: null } : record
 }
 

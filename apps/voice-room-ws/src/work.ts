@@ -120,11 +120,11 @@ export class Work {
     channelName: string,
     action: VoiceAction,
     body: VoiceNotice,
-    sitter: string | undefined,
+    occupant: string | undefined,
   ): Promise<RelayResult | undefined> {
     const { bus, clock, directory, relays, isOurs } = this.#options
     const named = subjectOf(action, body)
-    const about = named ?? sitter
+    const about = named ?? occupant
     // The other party of a call, and nobody else, can be told that it is over.
     const receiver = action === 'hang_up' ? String((body as VoiceNotices['hang_up']).receiver_id) : undefined
     const result = await relays.relay({

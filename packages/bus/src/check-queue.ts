@@ -80,14 +80,14 @@ export class CheckQueue<T extends object> {
       if (!this.#stopped) {
         if (!this.#suspended) this.#failed(item, error)
         ;(urgent ? this.#urgent : this.#waiting).add(item)
-        this.#pauseAWhile()
+        this.#pauseChecks()
       }
     }
     this.#active.delete(item)
     this.#pump()
   }
 
-  #pauseAWhile(): void {
+  #pauseChecks(): void {
     if (this.paused) return
     this.#pause = setTimeout(() => {
       this.#pause = undefined

@@ -2,6 +2,7 @@ import type { StreamDefinition, SubjectParams } from '@carillon/events'
 import type { Bus } from './bus.ts'
 import { CheckQueue } from './check-queue.ts'
 import { abortController, delay } from './delay.ts'
+import { DelayedRelease } from './delayed-release.ts'
 import { reasonOf } from './errors.ts'
 import {
   type AnyChannel,
@@ -10,7 +11,6 @@ import {
   type Last,
   sameBytes,
 } from './followed-subject.ts'
-import { Lingering } from './lingering.ts'
 import type { Checkpoint } from './storage.ts'
 import type { StoredMessage, Stream } from './stream.ts'
 
@@ -40,7 +40,7 @@ export class Interest<C extends AnyChannel> {
   readonly #bus: InterestOptions<C>['bus']
   readonly #deliver: InterestOptions<C>['deliver']
   readonly #followed = new Map<string, FollowedSubject<C>>()
-  readonly #lingering: Lingering<FollowedSubject<C>>
+  readonly #delayedRelease: DelayedRelease<FollowedSubject<C>>
   readonly #streams = new Map<StreamDefinition, Stream>()
   readonly #marks = new Map<StreamDefinition, Promise<Checkpoint>>()
   readonly #checks: CheckQueue<FollowedSubject<C>>
@@ -50,7 +50,7 @@ export class Interest<C extends AnyChannel> {
   constructor(options: InterestOptions<C>) {
     this.#bus = options.bus
     this.#deliver = options.deliver
-    this.#lingering = new Lingering(options.lingerMs ?? 5_000, (followed) => this.#end(followed))
+    this.#delayedRelease = new DelayedRelease(options.lingerMs ?? 5_000, (followed) => this.#end(followed))
     this.#checks = new CheckQueue(
       (followed) => this.#check(followed),
       ({ subject }, error) => this.#warn(subject, error),
@@ -62,7 +62,7 @@ export class Interest<C extends AnyChannel> {
         return
       }
       this.#checks.suspend()
-      for (const followed of this.#followed.values()) this.#distrust(followed)
+      for (const followed of this.#followed.values()) this.#recheck(followed)
     })
     this.#stopped.signal.addEventListener('abort', forget)
   }
@@ -92,7 +92,7 @@ export class Interest<C extends AnyChannel> {
       this.#followed.set(subject, followed)
     }
     followed.holders += 1
-    this.#lingering.delete(followed)
+    this.#delayedRelease.delete(followed)
     return followed.establishing ?? followed.subscription.confirmed
   }
 
@@ -102,7 +102,7 @@ export class Interest<C extends AnyChannel> {
     if (followed === undefined) return
     followed.holders -= 1
     if (followed.holders > 0) return
-    this.#lingering.add(followed)
+    this.#delayedRelease.add(followed)
   }
 
   /**
@@ -129,7 +129,7 @@ export class Interest<C extends AnyChannel> {
 
   stop(): void {
     this.#stopped.abort()
-    this.#lingering.stop()
+    this.#delayedRelease.stop()
     this.#checks.stop()
     for (const followed of this.#followed.values()) this.#end(followed)
   }
@@ -161,7 +161,7 @@ export class Interest<C extends AnyChannel> {
    * are given before they do is found in the stream, behind the point it had reached when the holder was answered.
    */
   async #establish(followed: FollowedSubject<C>, stream: StreamDefinition): Promise<void> {
-    const mark = this.#marks.get(stream) ?? this.#markTogether(stream)
+    const mark = this.#marks.get(stream) ?? this.#sharedMark(stream)
     await followed.subscription.confirmed
     followed.unchecked ??= await mark
     followed.establishing = undefined
@@ -169,7 +169,7 @@ export class Interest<C extends AnyChannel> {
   }
 
   /** One look at a stream for all subjects that are subscribed to in a tick. */
-  #markTogether(definition: StreamDefinition): Promise<Checkpoint> {
+  #sharedMark(definition: StreamDefinition): Promise<Checkpoint> {
     const mark = new Promise<void>((resolve) => setImmediate(resolve)).then(() => {
       this.#marks.delete(definition)
       return this.#streamOf(definition).mark()
@@ -190,7 +190,7 @@ export class Interest<C extends AnyChannel> {
   }
 
   /** What is remembered of a subject has to be compared with the stream before it is handed out again. */
-  #distrust(followed: FollowedSubject<C>): void {
+  #recheck(followed: FollowedSubject<C>): void {
     const { stream } = followed.channel
     if (stream === undefined) return
     followed.unchecked ??= this.#streamOf(stream).checkpoint
@@ -222,11 +222,11 @@ export class Interest<C extends AnyChannel> {
       else if (known === undefined) this.#remember(followed, { bytes: stored.bytes, givenTo: new Set() })
       // Else a live message was delivered that the stream has not kept: it is the newer one.
     }
-    if (!rechecked) void this.#lookAgain(followed, stored)
+    if (!rechecked) void this.#checkAgain(followed, stored)
   }
 
   /** Published before we subscribed, but stored after we looked: the second look finds it. */
-  async #lookAgain(followed: FollowedSubject<C>, first: StoredMessage | undefined): Promise<void> {
+  async #checkAgain(followed: FollowedSubject<C>, first: StoredMessage | undefined): Promise<void> {
     const { version } = followed
     await delay(SETTLE_MS, this.#stopped.signal)
     const { stream: definition } = followed.channel
@@ -240,7 +240,7 @@ export class Interest<C extends AnyChannel> {
       }
     } catch (error) {
       this.#warn(followed.subject, error)
-      if (current()) this.#distrust(followed)
+      if (current()) this.#recheck(followed)
     }
   }
 
@@ -281,7 +281,7 @@ export class Interest<C extends AnyChannel> {
       this.#streams.set(definition, stream)
       const forget = stream.onReplaced(() => {
         for (const followed of this.#followed.values()) {
-          if (followed.channel.stream === definition) this.#distrust(followed)
+          if (followed.channel.stream === definition) this.#recheck(followed)
         }
       })
       this.#stopped.signal.addEventListener('abort', forget)

@@ -37,7 +37,7 @@ export function work<P extends string, T>(
   const underWay = new Set<Promise<void>>()
   storage.keep()
 
-  const dealWith = async (message: JsMsg) => {
+  const handleMessage = async (message: JsMsg) => {
     const delivery = storedDelivery(channel, message, rejections)
     if (delivery === undefined) return message.term('the payload is not valid')
     try {
@@ -77,7 +77,7 @@ export function work<P extends string, T>(
       for await (const message of messages) {
         // What is not acknowledged is given out again: to stop here loses nothing.
         if (stopped.signal.aborted) break
-        const done: Promise<void> = dealWith(message)
+        const done: Promise<void> = handleMessage(message)
           .catch((error) =>
             connection.log.warn({ reason: reasonOf(error) }, 'a message could not be acknowledged'),
           )

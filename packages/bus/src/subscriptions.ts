@@ -55,7 +55,7 @@ export class Subscriptions {
     if (nats === undefined) this.#outage ??= new Confirmation()
     else {
       subscription.open(nats)
-      subscription.confirmation = this.#confirmTogether()
+      subscription.confirmation = this.#sharedConfirmation()
     }
     return subscription
   }
@@ -101,7 +101,7 @@ export class Subscriptions {
     this.#outage = outage
   }
 
-  #confirmTogether(): Confirmation {
+  #sharedConfirmation(): Confirmation {
     if (this.#next !== undefined) return this.#next
     const confirmation = new Confirmation()
     this.#next = confirmation

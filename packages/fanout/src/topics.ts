@@ -172,13 +172,13 @@ export class Topics {
    */
   #flushSeveral(topics: TopicFlush[]): void {
     const flush = ++this.#flushes
-    const nobodyWaits = this.#backlog.size === 0
+    const backlogEmpty = this.#backlog.size === 0
     const everybody = new Group(this, this.#policy, flush)
     const now: Outbox[] = []
     topics.sort((a, b) => a.subscribers.size - b.subscribers.size)
     for (const topic of topics) {
       // Those of a large topic wait behind those who wait already: else the first would be served again and again.
-      const small = nobodyWaits || topic.subscribers.size <= this.#sliceMax
+      const small = backlogEmpty || topic.subscribers.size <= this.#sliceMax
       for (const outbox of topic.subscribers) {
         if (outbox.undelivered !== undefined && outbox.undelivered.owner !== this) outbox.settle()
         const { undelivered } = outbox

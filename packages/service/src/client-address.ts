@@ -53,7 +53,7 @@ export function clientAddress(
   if (trusted.type === 'none') return address
   const header = headers['x-forwarded-for']
   const forwarded = (Array.isArray(header) ? header.join(',') : (header ?? '')).split(',')
-  for (let hop = 1; forwarded.length > 0 && believes(trusted, address, hop); hop++) {
+  for (let hop = 1; forwarded.length > 0 && isTrustedProxy(trusted, address, hop); hop++) {
     const before = plainAddress((forwarded.pop() as string).trim())
     if (before === undefined) break
     address = before
@@ -61,7 +61,7 @@ export function clientAddress(
   return address
 }
 
-function believes(trusted: TrustedProxies, address: string, hop: number): boolean {
+function isTrustedProxy(trusted: TrustedProxies, address: string, hop: number): boolean {
   if (trusted.type === 'hops') return hop <= trusted.count
   return trusted.type === 'networks' && trusted.networks.check(address, isIP(address) === 6 ? 'ipv6' : 'ipv4')
 }

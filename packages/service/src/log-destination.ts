@@ -27,9 +27,9 @@ export class LogDestination {
   #retry: NodeJS.Timeout | undefined
   #retryMs = RETRY_MIN_MS
   #dropped = 0
-  #droppedUnsaid = 0
+  #droppedUnreported = 0
   #partial = false
-  #torn = false
+  #lineIsOpen = false
 
   /**
    * @param fd a descriptor that does not block, see {@link nonBlocking}.
@@ -54,16 +54,16 @@ export class LogDestination {
   write(line: string): void {
     if (this.#pendingBytes + Buffer.byteLength(line) > this.#pendingBytesMax) {
       this.#dropped += 1
-      this.#droppedUnsaid += 1
+      this.#droppedUnreported += 1
       return
     }
-    const notice = this.#droppedUnsaid > 0 ? this.#dropNotice(this.#droppedUnsaid) : ''
+    const notice = this.#droppedUnreported > 0 ? this.#dropNotice(this.#droppedUnreported) : ''
     // A line that an error cut off has no end yet.
-    const bytes = Buffer.from(`${this.#torn ? '\n' : ''}${notice}${line}`)
-    this.#pending.push({ bytes, missing: this.#droppedUnsaid })
+    const bytes = Buffer.from(`${this.#lineIsOpen ? '\n' : ''}${notice}${line}`)
+    this.#pending.push({ bytes, missing: this.#droppedUnreported })
     this.#pendingBytes += bytes.length
-    this.#droppedUnsaid = 0
-    this.#torn = false
+    this.#droppedUnreported = 0
+    this.#lineIsOpen = false
     // With something waiting, the next attempt is the timer's: a flood of lines costs no system calls.
     if (this.#retry === undefined) this.flushSync()
   }
@@ -97,10 +97,10 @@ export class LogDestination {
 
   /** Nobody reads any more, or the disk is full: what waits is lost, and the next line is tried again. */
   #dropPending(): void {
-    this.#torn ||= this.#partial
+    this.#lineIsOpen ||= this.#partial
     this.#partial = false
     this.#dropped += this.#pending.length
-    for (const { missing } of this.#pending) this.#droppedUnsaid += missing + 1
+    for (const { missing } of this.#pending) this.#droppedUnreported += missing + 1
     this.#pending = []
     this.#pendingBytes = 0
   }

@@ -8,11 +8,11 @@ import { baseUrlOf, type DemoContext } from '../../service-info.ts'
 import { campus as service } from '../campus.ts'
 import { answerTo, connectDevice } from './device-client.ts'
 
-type Manner = 'well' | 'silent' | 'wrong' | 'restless'
+type Behaviour = 'well' | 'silent' | 'wrong' | 'restless'
 
 interface DemoDevice {
   readonly serialNo: string
-  readonly manner: Manner
+  readonly behaviour: Behaviour
   readonly socket: Socket
 }
 
@@ -50,7 +50,8 @@ export async function runCampusDemo({ bus, options, print, signal, random }: Dem
     while (!signal.aborted) {
       const due = Math.floor(((performance.now() - startedAt) / 1_000) * rate)
       for (; sent < due && bus.connected; sent++) pushSomething()
-      for (const device of devices) if (device.manner === 'restless' && random() < 0.01) comeOrGo(device)
+      for (const device of devices)
+        if (device.behaviour === 'restless' && random() < 0.01) toggleConnection(device)
       if (performance.now() - reportedAt > 5_000) {
         reportedAt = performance.now()
         print(summary())
@@ -67,17 +68,17 @@ export async function runCampusDemo({ bus, options, print, signal, random }: Dem
     const class_id = (index % CLASSES) + 1
     await bus.request(campus.device_put, {}, { serial_no: serialNo, device_key: KEY, class_id, school_id: 1 })
     const dice = random()
-    const manner = dice < 0.8 ? 'well' : dice < 0.87 ? 'restless' : dice < 0.94 ? 'silent' : 'wrong'
+    const behaviour = dice < 0.8 ? 'well' : dice < 0.87 ? 'restless' : dice < 0.94 ? 'silent' : 'wrong'
     const socket = connectDevice(baseUrl, '/socket/socket.io')
     socket.on('connect', () =>
       socket.emit('authentication', { signature: signDevice({ serialNo, deviceKey: KEY }) }),
     )
     socket.onAny((event: string, ...args: unknown[]) => {
       const callback = args.at(-1)
-      if (typeof callback !== 'function' || manner === 'silent') return
-      callback(manner === 'wrong' ? { ack: false } : answerTo(event))
+      if (typeof callback !== 'function' || behaviour === 'silent') return
+      callback(behaviour === 'wrong' ? { ack: false } : answerTo(event))
     })
-    return { serialNo, manner, socket }
+    return { serialNo, behaviour, socket }
   }
 
   /** Every second event is durable. */
@@ -101,7 +102,7 @@ export async function runCampusDemo({ bus, options, print, signal, random }: Dem
     }
   }
 
-  function comeOrGo({ socket }: DemoDevice): void {
+  function toggleConnection({ socket }: DemoDevice): void {
     if (socket.connected) socket.disconnect()
     else socket.connect()
   }

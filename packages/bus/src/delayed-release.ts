@@ -1,5 +1,5 @@
 /** Items that nobody holds any more, and that end some time later unless somebody takes them again. */
-export class Lingering<T> {
+export class DelayedRelease<T> {
   readonly #lingerMs: number
   readonly #end: (item: T) => void
   /** With the monotonic time of their end, in its order. */
