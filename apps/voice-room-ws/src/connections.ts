@@ -14,9 +14,13 @@ export interface Member {
   readonly connection: Connection
   /** Wall time, in milliseconds since the epoch. */
   readonly openedAtMs: number
+  /** The connection that was the user's when this one was opened, as far as it was known here. */
+  readonly predecessor: string | undefined
   readonly deliveries: Deliveries
   /** The lease under which it is the user's; undefined until that is stored. */
   lease: string | undefined
+  /** Monotonic: when it took the place of a connection that may be the newer one. */
+  contestedAtMs: number | undefined
   ended: boolean
   /** We have sent it away ourselves, to come back at once. */
   handedOver: boolean
@@ -46,6 +50,7 @@ export class Connections {
   add(
     userId: string,
     connection: Connection,
+    predecessor: string | undefined,
   ): { readonly member: Member; readonly replaced: Member | undefined } {
     const replaced = this.#byUser.get(userId)
     const member: Member = {
@@ -53,8 +58,10 @@ export class Connections {
       userId,
       connection,
       openedAtMs: connection.openedAtMs,
+      predecessor,
       deliveries: new Deliveries(),
       lease: undefined,
+      contestedAtMs: undefined,
       ended: false,
       handedOver: false,
       reason: 'closed',

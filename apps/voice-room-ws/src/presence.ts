@@ -64,17 +64,21 @@ export class Presence {
     const isNewestHere = () => !member.ended && connections.ofUser(member.userId) === member
     if (!isNewestHere()) return
     const lease = leases.own
-    const session = { lease, connection: member.id, at: member.openedAtMs }
+    const own = { lease, connection: member.id, at: member.openedAtMs }
     let olderThanOther = false
     try {
-      const { before } = await users.change(member.userId, (record) => {
-        olderThanOther = again && isOpenedLater(record.session, session)
+      const { before, record } = await users.change(member.userId, (record) => {
+        olderThanOther = again && isOpenedLater(record.session, own)
+        const contested = isContested(record.session, own, member.predecessor)
         // Each time it is decided: a newer connection may have been stored, or this one may have ended, meanwhile.
-        return olderThanOther || !isNewestHere() ? undefined : connect(record, session)
+        return olderThanOther || !isNewestHere()
+          ? undefined
+          : connect(record, contested ? { ...own, contested } : own)
       })
       // By clocks of two machines, which may be wrong: a client that is alive comes back, and is the newest then.
       if (olderThanOther) return member.connection.close({ code: 1012, reason: 'service restart' })
       member.lease = lease
+      if (record.session?.contested) member.contestedAtMs = clock.monotonic()
       // Ended meanwhile: what was just stored must not stay.
       if (member.ended) return void this.left(member)
       if (!isNewestHere()) return
@@ -118,10 +122,10 @@ export class Presence {
   /** Writes our users' records anew, before they age out. */
   async refresh(): Promise<void> {
     const { users, connections } = this.#options
-    await inParallel(PARALLEL, [...connections], async ({ userId, lease, id }) => {
+    await this.#forEach([...connections], async ({ userId, lease, id }) => {
       const isOurs = (record: UserRecord) => lease !== undefined && isHeldBy(record.session, lease, id)
       await users.change(userId, (record) => (isOurs(record) ? { ...record } : undefined))
-    }).catch((error) => this.#warn(error, 'records could not be refreshed'))
+    })
   }
 
   /** Does what is due, and what failed before. */
@@ -130,8 +134,8 @@ export class Presence {
     if (this.#sweeping || !bus.connected) return
     this.#sweeping = true
     try {
-      await inParallel(PARALLEL, [...this.#unstored], (member) => this.register(member, true))
-      await inParallel(PARALLEL, [...this.#unleft], async (member) => {
+      await this.#forEach([...this.#unstored], (member) => this.register(member, true))
+      await this.#forEach([...this.#unleft], async (member) => {
         await this.#leave(member)
         this.#unleft.delete(member)
       })
@@ -146,17 +150,28 @@ export class Presence {
     }
   }
 
+  /** Does the task for each; one that fails, such as for a record that is no longer valid, keeps no other from it. */
+  async #forEach<T>(items: readonly T[], task: (item: T) => Promise<unknown>): Promise<void> {
+    const failures: unknown[] = []
+    await inParallel(PARALLEL, items, (item) => task(item).catch((error: unknown) => failures.push(error)))
+    if (failures.length > 0)
+      this.#warn(failures[0], `looking after ${failures.length} users failed, trying again`)
+  }
+
   async #leave(
-    member: Pick<Member, 'userId' | 'id' | 'reason' | 'lease'> & Partial<Pick<Member, 'handedOver'>>,
+    member: Pick<Member, 'userId' | 'id' | 'reason' | 'lease'> &
+      Partial<Pick<Member, 'handedOver' | 'contestedAtMs'>>,
   ): Promise<void> {
     const { users, leases, clock, exitGraceMs, handoverGraceMs, evictions, draining } = this.#options
-    const { userId, id, reason } = member
+    const { userId, id, reason, contestedAtMs = Number.NEGATIVE_INFINITY } = member
     const handedOver = draining() || member.handedOver === true
     const lease = member.lease as string
+    // Perhaps the older one of two, and the newer one is coming back.
+    const contested = clock.monotonic() - contestedAtMs < handoverGraceMs
     // A user who comes back after an outage, a drain, or a connection that was too old, is given the time for it.
     const graceMs = Math.max(
       exitGraceMs,
-      handedOver ? handoverGraceMs : 0,
+      handedOver || contested ? handoverGraceMs : 0,
       leases.recovering ? this.#recoveryMs : 0,
     )
     if (graceMs > 0) {
@@ -179,7 +194,7 @@ export class Presence {
       if (known || this.#leaving.has(session.connection)) return []
       return [{ userId, id: session.connection, reason: 'closed' as const, lease }]
     })
-    await inParallel(PARALLEL, orphans, (orphan) => this.#leave(orphan))
+    await this.#forEach(orphans, (orphan) => this.#leave(orphan))
   }
 
   get #recoveryMs(): number {
@@ -191,7 +206,7 @@ export class Presence {
     const { leases, directory, evictions, users, clock, exitGraceMs } = this.#options
     for (const lease of await leases.takeDead([...directory.leases()])) {
       const theirs = [...directory.ofLease(lease)]
-      await inParallel(PARALLEL, theirs, async ({ user_id: userId }) => {
+      await this.#forEach(theirs, async ({ user_id: userId }) => {
         const isLost = (record: UserRecord) => record.session?.lease === lease
         if (exitGraceMs > 0) {
           const { changed } = await users.change(userId, (record) =>
@@ -224,7 +239,7 @@ export class Presence {
     )
     this.#absences = due.observed
     const over = absent.filter(({ record }) => due.userIds.has(record.user_id))
-    await inParallel(PARALLEL, over, async ({ record: { user_id }, absence: { at, reason } }) => {
+    await this.#forEach(over, async ({ record: { user_id }, absence: { at, reason } }) => {
       await evictions.evict(user_id, reason, ({ session, absence }) => session === null && absence?.at === at)
     })
   }
@@ -240,7 +255,7 @@ export class Presence {
     )
     this.#unfinished = due.observed
     const left = open.filter(({ userId }) => due.userIds.has(userId))
-    await inParallel(PARALLEL, left, ({ userId, eviction }) => evictions.finish(userId, eviction))
+    await this.#forEach(left, ({ userId, eviction }) => evictions.finish(userId, eviction))
   }
 
   /**
@@ -276,6 +291,15 @@ export class Presence {
   #warn(error: unknown, message: string): void {
     this.#options.log.warn({ reason: error instanceof Error ? error.message : String(error) }, message)
   }
+}
+
+/** Whether another instance has stored a connection while this one was being opened: either may be the newer one. */
+function isContested(
+  other: VoiceSession | null,
+  own: VoiceSession,
+  predecessor: string | undefined,
+): boolean {
+  return other !== null && other.lease !== own.lease && other.connection !== predecessor
 }
 
 function isOpenedLater(other: VoiceSession | null, { lease, connection, at }: VoiceSession): boolean {

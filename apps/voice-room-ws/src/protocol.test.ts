@@ -7,6 +7,7 @@ import fc from 'fast-check'
 import { readConfig } from './config.ts'
 import { reports } from './notice.ts'
 import { closeCodes, errorFrame, errorReasons, parseCommand, refusedFrame, tokenFrame } from './protocol.ts'
+import { reportLimits } from './reports.ts'
 
 const common = { online_token: '1fabc', sid: '110sabc', timestamp: 1_523_600_000, sign: 'x' }
 const frame = (fields: object) => JSON.stringify({ ...common, ...fields })
@@ -132,6 +133,8 @@ describe('PROTOCOL.md', () => {
       relays.attemptsMax,
       relays.openMax,
       relays.openPerRoomMax,
+      reportLimits.waitingMax,
+      reportLimits.waitMs,
       config.skewMs,
       limits.connectionsMax,
       limits.connectionsPerAddressMax,

@@ -37,10 +37,14 @@ export class Records<R> {
   /** The record as it is stored, or a new one. @throws {BusUnavailable} */
   async read(id: string): Promise<Stored<R>> {
     const { bucket, make, known, learned } = this.#options
-    const entry = await bucket.get(bucketKey(id))
+    const entry = await bucket.find(bucketKey(id))
+    const remembered = known?.(id)
+    if (entry !== undefined && 'refused' in entry) {
+      // Not written by any of us: the next change replaces it, with what is known of the record from before.
+      return { record: remembered?.record ?? make(id), revision: entry.revision }
+    }
     if (entry !== undefined) learned?.(id, entry.value, entry.revision)
     // A read may be answered by a server that is behind.
-    const remembered = known?.(id)
     if (remembered !== undefined && remembered.revision > (entry?.revision ?? 0)) return remembered
     return entry === undefined
       ? { record: make(id), revision: 0 }
@@ -60,17 +64,16 @@ export class Records<R> {
     let fresh = remembered === undefined
     let stored = remembered ?? (await this.read(id))
     for (let tries = 1; ; tries++) {
-      const next = decide(stored.record, stored.revision)
+      // Taken now: what is known without asking changes with what is learned.
+      const { record: before, revision: last } = stored
+      const next = decide(before, last)
       if (next === undefined) {
-        if (fresh) return { ...stored, before: stored.record, changed: false }
+        if (fresh) return { record: before, revision: last, before, changed: false }
       } else {
         try {
-          const revision =
-            stored.revision === 0
-              ? await bucket.create(key, next)
-              : await bucket.update(key, next, stored.revision)
+          const revision = last === 0 ? await bucket.create(key, next) : await bucket.update(key, next, last)
           learned?.(id, next, revision)
-          return { record: next, revision, before: stored.record, changed: true }
+          return { record: next, revision, before, changed: true }
         } catch (error) {
           if (error instanceof BusUnavailable || performance.now() > deadline) throw error
           if (!(error instanceof RevisionMismatch) || tries > 1) await sleep(RETRY_MS * Math.random() * tries)

@@ -1,8 +1,6 @@
-import { randomBytes } from 'node:crypto'
-import { ProtocolError, textFrame } from '@carillon/codec'
+import { textFrame } from '@carillon/codec'
 import {
   unescapeKey,
-  type VoiceAction,
   type VoiceDelivered,
   voice,
   voiceEventsStream,
@@ -12,33 +10,27 @@ import {
   voiceUsers,
   voiceWorkStream,
 } from '@carillon/events'
-import {
-  addWebSocketGateway,
-  type Connection,
-  createTopics,
-  type Handler,
-  type Identity,
-  type LateResult,
-} from '@carillon/gateway'
+import { addWebSocketGateway, createTopics, type LateResult } from '@carillon/gateway'
 import { type Overrides, Service } from '@carillon/service'
 import { Answers, digestOf } from './answers.ts'
 import { Barrier } from './barrier.ts'
+import { Clients, type SidIdentity } from './clients.ts'
 import type { VoiceConfig } from './config.ts'
-import { Connections, type Member } from './connections.ts'
+import { Connections } from './connections.ts'
 import { createSidVerifier } from './credentials.ts'
 import { Directory } from './directory.ts'
 import { Evictions } from './evictions.ts'
-import { Heartbeat, StallDetector } from './heartbeat.ts'
+import { StallDetector } from './heartbeat.ts'
 import { Leases } from './leases.ts'
-import { reports } from './notice.ts'
+import { Peers } from './peers.ts'
 import { Presence } from './presence.ts'
-import { closeCodes, errorFrame, parseCommand, refusedFrame, tokenFrame } from './protocol.ts'
+import { closeCodes, errorFrame, refusedFrame } from './protocol.ts'
 import { Queue } from './queue.ts'
 import { Records } from './records.ts'
-import { type AttemptRef, Relays } from './relays.ts'
+import { Relays } from './relays.ts'
+import { Reports, reportLimits } from './reports.ts'
 import { newRoom } from './room.ts'
 import { RoomEvents } from './room-events.ts'
-import { type Effect, openSession, type Session, step } from './session.ts'
 import { roomState, userState } from './state-queries.ts'
 import { channelsOf, isHeldBy, newUser } from './user.ts'
 import { Work } from './work.ts'
@@ -49,12 +41,6 @@ const QUEUE_GROUP = 'voice-room-ws'
 const SWEEPS_PER_LEASE = 10
 const REFRESH_MS = 4 * 3_600_000
 const SETTLE_MS = 5_000
-
-/** A user by a verified sid. Its time is checked at each frame, not by a timer: see PROTOCOL.md. */
-interface SidIdentity extends Identity {
-  readonly sid: string
-  readonly sidExpiresAtMs: number | undefined
-}
 
 /** Presence in voice rooms, and notices that members relay and confirm. */
 export function create(config: VoiceConfig, overrides: Overrides = {}) {
@@ -85,7 +71,7 @@ export function create(config: VoiceConfig, overrides: Overrides = {}) {
     lost() {
       leaseLost.inc()
       for (const { connection } of connections) connection.close(closeCodes.leaseLost)
-      listenForPeers()
+      peers.listen()
     },
   })
   const evicted = metrics.counter('evictions_total', 'Users taken out of a room or call', ['reason'])
@@ -98,7 +84,7 @@ export function create(config: VoiceConfig, overrides: Overrides = {}) {
     registered(member) {
       const known = directory.get(member.userId)?.record
       if (known && member.lease && isHeldBy(known.session, member.lease, member.id))
-        setChannels(member, channelsOf(known))
+        clients.setChannels(member, channelsOf(known))
     },
   })
 
@@ -108,17 +94,14 @@ export function create(config: VoiceConfig, overrides: Overrides = {}) {
     'Relays: confirmed, redriven to the next member, unconfirmed',
     ['outcome'],
   )
-  const relays = new Relays({
+  const relays: Relays = new Relays({
     ...{ limits: config.relays, clock, wheel },
     inbox: () => leases.own,
-    deliver(lease, deliver) {
-      if (lease !== leases.own) return bus.publish(voiceInternal.deliver, { lease }, deliver)
-      const ref = { attempt: deliver.attempt, from: deliver.from }
-      tell(ref, connections.deliver(deliver) ? 'sent' : 'gone')
-    },
+    deliver: (lease, deliver) => peers.deliver(lease, deliver),
     upToDate: () => barrier.pass(),
     count: (outcome) => relayed.inc({ outcome }),
   })
+  const peers = new Peers({ bus, connections, relays, own: () => leases.own })
   const answers = new Answers<VoiceDelivered>({
     answer: (replyTo, answer) => bus.answer(voice.room, replyTo, answer),
     waitMs: config.relays.timeoutMs * config.relays.attemptsMax + 30_000,
@@ -142,23 +125,7 @@ export function create(config: VoiceConfig, overrides: Overrides = {}) {
     return queue
   })
 
-  // What the other instances ask of this one.
   const topics = createTopics(service, 'disconnect')
-  let forPeers: readonly { unsubscribe(): void }[] = []
-  function listenForPeers(): void {
-    const own = { lease: leases.own }
-    for (const subscription of forPeers) subscription.unsubscribe()
-    forPeers = [
-      bus.subscribe(voiceInternal.deliver, own, ({ payload }) =>
-        tell(payload, connections.deliver(payload) ? 'sent' : 'gone'),
-      ),
-      bus.subscribe(voiceInternal.attempt, own, ({ payload }) => relays.outcome(payload)),
-    ]
-  }
-  function tell({ attempt, from }: AttemptRef, kind: 'sent' | 'reported' | 'gone'): void {
-    if (from === leases.own) queueMicrotask(() => relays.outcome({ attempt, kind }))
-    else if (bus.connected) bus.publish(voiceInternal.attempt, { lease: from }, { attempt, kind })
-  }
   bus.subscribe(voiceInternal.broadcast, {}, ({ params: { channelName }, payload }) =>
     topics.publish(channelName, textFrame(payload.frame)),
   )
@@ -186,29 +153,38 @@ export function create(config: VoiceConfig, overrides: Overrides = {}) {
     { queue: QUEUE_GROUP },
   )
 
+  // Frames of clients → session → effects.
+  const stall = new StallDetector(clock)
+  const pings = metrics.counter('voice_pings_total', 'Heartbeats accepted')
+  const reportsDropped = metrics.counter(
+    'voice_reports_dropped_total',
+    'Reports that NATS was away for too long for, or too many',
+  )
+  const reports = new Reports({
+    ...{ bus, clock, ...reportLimits },
+    dropped: (count) => reportsDropped.inc(count),
+  })
+  const clients = new Clients({
+    ...{ config, clock, wheel, stall, connections, directory, presence, peers, reports, topics },
+    pinged: () => pings.inc(),
+  })
+
   // A user's record says which connection is the user's, and which channels it hears.
   directory.onChange((userId, _before, after) => {
     const member = connections.ofUser(userId)
     if (member === undefined || member.ended || member.lease === undefined) return
     if (isHeldBy(after?.session ?? null, member.lease, member.id))
-      return setChannels(member, after ? channelsOf(after) : [])
-    member.connection.close(after?.session ? closeCodes.replaced : closeCodes.leaseLost)
+      return clients.setChannels(member, after ? channelsOf(after) : [])
+    // One that may be the newer of the two comes back, and then is.
+    const isOlder = after?.session && !after.session.contested
+    member.connection.close(isOlder ? closeCodes.replaced : closeCodes.leaseLost)
   })
-  function setChannels(member: Member, channels: readonly string[]): void {
-    const { outbox } = member.connection
-    for (const channel of member.channels)
-      if (!channels.includes(channel)) topics.unsubscribe(channel, outbox)
-    for (const channel of channels) if (!member.channels.includes(channel)) topics.subscribe(channel, outbox)
-    member.channels = channels
-  }
-
-  const stall = new StallDetector(clock)
   const timers: NodeJS.Timeout[] = []
   let unwatch = () => {}
   service.add({
     start() {
       stall.start()
-      listenForPeers()
+      peers.listen()
       unwatch = userBucket.watch(
         (change) => {
           const userId = change.key.includes('.') ? undefined : unescapeKey(change.key)
@@ -245,8 +221,7 @@ export function create(config: VoiceConfig, overrides: Overrides = {}) {
   })
   const started: Queue[] = []
 
-  // Sockets → session → effects.
-  const pings = metrics.counter('voice_pings_total', 'Heartbeats accepted')
+  // Sockets.
   metrics.gaugeOf(
     'voice_users',
     'Users known, connected or in a room, of all instances',
@@ -278,85 +253,8 @@ export function create(config: VoiceConfig, overrides: Overrides = {}) {
       timedOut: closeCodes.unavailable,
       tooMany: closeCodes.violations,
     },
-    open,
+    (connection, identity) => clients.open(connection, identity),
   )
 
-  function open(connection: Connection, { userId, sid, sidExpiresAtMs }: SidIdentity): Handler {
-    const onlineToken = randomBytes(16).toString('hex')
-    let session: Session = openSession({ userId, sid, sidExpiresAtMs, onlineToken })
-    const { member, replaced } = connections.add(userId, connection)
-    const heartbeat = new Heartbeat(wheel, clock, stall, config.heartbeatTimeoutMs, () => {
-      member.reason = 'heartbeat_timeout'
-      connection.close(closeCodes.idle)
-      // A client that is gone does not answer the close frame: its time is over now.
-      end()
-    })
-    const end = () => {
-      if (member.ended) return
-      member.ended = true
-      member.handedOver = connection.closeCode === closeCodes.draining.code
-      heartbeat.stop()
-      setChannels(member, [])
-      for (const attempt of member.deliveries.end()) tell(attempt, 'gone')
-      void presence.left(member)
-    }
-    const sendToken = () => {
-      if (!member.ended) connection.send(tokenFrame(onlineToken, config.pingIntervalS))
-    }
-    // The token promises that the connection is the user's: it follows when that is stored, or cannot be for now.
-    void stall
-      .caughtUp()
-      .then(() => presence.register(member))
-      .then(() => {
-        // Only now, so that a notice which the older one does not report finds the newer one. Also where it could not
-        // be stored: nothing would end the older one later.
-        replaced?.connection.close(closeCodes.replaced)
-        sendToken()
-      })
-    return {
-      text(frame) {
-        const record = directory.get(userId)?.record
-        const channels = record === undefined ? [] : channelsOf(record)
-        const [next, effects] = step(session, parse(frame), config, { nowMs: clock.now(), channels })
-        session = next
-        for (const effect of effects) perform(effect, member, heartbeat)
-      },
-      closed: end,
-      subscriptions: () => member.channels,
-    }
-  }
-
-  function perform(effect: Effect, member: Member, heartbeat: Heartbeat): void {
-    switch (effect.type) {
-      case 'heartbeat':
-        pings.inc()
-        return heartbeat.beat()
-      case 'report': {
-        const { action, userId: user_id, channelName: channel_name, timestampMs: timestamp } = effect
-        const attempt = member.deliveries.reported(reports[action] as VoiceAction, user_id)
-        if (attempt) tell(attempt, 'reported')
-        if (!bus.connected) return
-        const report = { action, user_id, reporter_id: member.userId, channel_name, timestamp }
-        return bus.publish(voice.report, { action }, report)
-      }
-      case 'refuse':
-        return member.connection.refuse(effect.error)
-      case 'close':
-        return member.connection.close(closeCodes.refusals)
-      default:
-        effect satisfies never
-    }
-  }
-
-  return Object.assign(service, { listener, directory, leases, relays })
-}
-
-/** A frame as a command, or what is wrong with it. */
-function parse(frame: string) {
-  try {
-    return parseCommand(frame)
-  } catch (error) {
-    if (error instanceof ProtocolError) return error
-    throw error
-  }
+  return Object.assign(service, { listener, directory, leases, relays, reports })
 }

@@ -1,6 +1,6 @@
 import { Bus } from '@carillon/bus'
-import { type VoiceEvicted, voice, voiceEventsStream } from '@carillon/events'
-import { eventually, NatsLink, NatsServer } from '@carillon/testkit'
+import { type VoiceEvicted, voice, voiceEventsStream, voiceUsers } from '@carillon/events'
+import { eventually, NatsLink, NatsServer, publishRaw } from '@carillon/testkit'
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals'
 import { bootVoice, VoiceClient, type VoiceRoomWs } from './voice.ts'
 
@@ -9,7 +9,7 @@ let bus: Bus
 const services: VoiceRoomWs[] = []
 const clients: VoiceClient[] = []
 let evicted: VoiceEvicted[]
-let offline: { user_id: string; reason: string }[]
+let sessions: { kind: 'online' | 'offline'; user_id: string; reason: string; instance_id: string }[]
 
 beforeEach(async () => {
   nats = await NatsServer.start()
@@ -17,9 +17,10 @@ beforeEach(async () => {
   bus.start()
   await eventually(() => bus.connected)
   evicted = []
-  offline = []
+  sessions = []
   bus.subscribe(voice.evicted, {}, ({ payload }) => evicted.push(payload))
-  bus.subscribe(voice.offline, {}, ({ payload }) => offline.push(payload))
+  for (const kind of ['online', 'offline'] as const)
+    bus.subscribe(voice[kind], {}, ({ payload }) => sessions.push({ kind, ...payload }))
 })
 afterEach(async () => {
   for (const client of clients.splice(0)) client.kill()
@@ -48,6 +49,8 @@ const enter = async (channelName: string, ...userIds: string[]) => {
     return states.every(({ channel_name }) => channel_name === channelName)
   })
 }
+const sessionsOf = (userId: string, kind: 'online' | 'offline') =>
+  sessions.filter((each) => each.user_id === userId && each.kind === kind)
 const stored = (userId: string) =>
   bus
     .stream(voiceEventsStream)
@@ -101,6 +104,85 @@ describe('coming back', () => {
   })
 })
 
+test('internal services are told who comes, is replaced, and goes', async () => {
+  const [one, two] = [await boot(), await boot()]
+  await connect(one, 'A')
+  const second = await connect(two, 'A')
+  second.kill()
+  await eventually(() => sessionsOf('A', 'offline').length === 1)
+  expect(sessions).toMatchObject([
+    { kind: 'online', user_id: 'A', reason: 'connected', instance_id: one.instanceId },
+    { kind: 'online', user_id: 'A', reason: 'replaced', instance_id: two.instanceId },
+    { kind: 'offline', user_id: 'A', reason: 'closed', instance_id: two.instanceId },
+  ])
+})
+
+test('a record that somebody has overwritten holds up nobody else', async () => {
+  const service = await boot()
+  const [a, b] = [await connect(service, 'A'), await connect(service, 'B')]
+  await enter('r', 'A', 'B')
+  await publishRaw(nats.port, `$KV.${voiceUsers.name}.A`, '{"user_id":7}')
+  a.kill()
+  await eventually(() => service.listener.connections.size === 1)
+  b.kill()
+  await eventually(() => evicted.length === 2)
+  // What was known of the one whose record was overwritten holds.
+  expect(evicted.map(({ user_id, channel_name }) => [user_id, channel_name]).sort()).toEqual([
+    ['A', 'r'],
+    ['B', 'r'],
+  ])
+  await connect(service, 'A')
+  await eventually(async () => (await user('A')).online)
+})
+
+test('what a member reports while NATS is away is published afterwards, in order', async () => {
+  const link = await NatsLink.open(nats.port)
+  const service = await boot({ NATS_URL: link.url })
+  const a = await connect(service, 'A')
+  await enter('r', 'A')
+  const reported: unknown[] = []
+  bus.subscribe(voice.report, {}, ({ payload }) => reported.push(payload))
+  await bus.roundTrip()
+  link.cut()
+  await eventually(() => !service.bus.connected)
+  a.report('up_report', 5)
+  await eventually(() => service.reports.waiting === 1)
+  link.restore()
+  await eventually(() => service.bus.connected)
+  a.report('down_report', 6)
+  await eventually(() => reported.length === 2)
+  expect(reported).toMatchObject([
+    { action: 'up_report', user_id: '5', reporter_id: 'A', channel_name: 'r' },
+    { action: 'down_report', user_id: '6', reporter_id: 'A', channel_name: 'r' },
+  ])
+  await link.close()
+})
+
+test('two connections at the same moment: the one that loses comes back, and the user is not evicted', async () => {
+  const link = await NatsLink.open(nats.port)
+  const [one, two] = [await boot({ NATS_URL: link.url }), await boot()]
+  await connect(two, 'B')
+  await enter('r', 'A', 'B')
+  // The older connection is stored after the newer one: its instance does not get through.
+  link.silence()
+  const older = VoiceClient.connect(one, 'A')
+  await eventually(() => one.listener.connections.size === 1)
+  const newer = await connect(two, 'A')
+  link.resume()
+  clients.push(await older)
+  expect(await newer.socket.end()).toEqual({ code: 1012, reason: 'service restart' })
+  ;(await older).kill()
+  await eventually(async () => !(await user('A')).online)
+  expect((await user('A')).channel_name).toBe('r')
+  const again = await connect(two, 'A')
+  await eventually(async () => (await user('A')).online)
+  expect(await user('A')).toMatchObject({ channel_name: 'r' })
+  expect(await stored('A')).toBe(0)
+  // Some time later it is the user's as any other.
+  again.ping()
+  await link.close()
+})
+
 test('a drained instance hands its users over: who comes back stays, who does not is evicted once', async () => {
   const grace = { VOICE_HANDOVER_GRACE_MS: '2000' }
   const [one, two] = [await boot(grace), await boot(grace)]
@@ -114,7 +196,7 @@ test('a drained instance hands its users over: who comes back stays, who does no
   await connect(two, 'A')
   await eventually(() => evicted.length > 0, 20_000)
   expect(evicted.map(({ user_id }) => user_id)).toEqual(['B'])
-  expect(offline.filter(({ user_id }) => user_id === 'B')).toMatchObject([{ reason: 'drained' }])
+  expect(sessionsOf('B', 'offline')).toMatchObject([{ reason: 'drained' }])
   expect(await user('A')).toMatchObject({ online: true, channel_name: 'r' })
 })
 

@@ -16,6 +16,12 @@ export interface Entry<T> {
   readonly revision: number
 }
 
+/** What is stored does not match the schema: why, and the revision by which it can be replaced. */
+export interface RefusedEntry {
+  readonly refused: string
+  readonly revision: number
+}
+
 const NO_BYTES = new Uint8Array()
 const LISTING_MS_MAX = 20_000
 
@@ -56,14 +62,19 @@ export class Bucket<T> {
 
   /** @throws {BusUnavailable}; {Error} if what is stored does not match the bucket's schema. */
   async get(key: string): Promise<Entry<T> | undefined> {
+    const entry = await this.find(key)
+    if (entry && 'refused' in entry) throw new Error(`${this.#name} ${key}: ${entry.refused}`)
+    return entry
+  }
+
+  /** The same for those who replace what does not match the bucket's schema. @throws {BusUnavailable} */
+  async find(key: string): Promise<Entry<T> | RefusedEntry | undefined> {
     const entry = await this.#use(key, NO_BYTES, (kv) => kv.get(key))
     if (entry === null || entry.operation !== 'PUT') return undefined
+    const { revision } = entry
     const decoded = this.#value.decode(entry.value)
-    if (!decoded.ok) {
-      const reason = this.#rejections.add(`$KV.${this.#name}.${key}`, decoded.reason)
-      throw new Error(`${this.#name} ${key}: ${reason}`)
-    }
-    return { value: decoded.value, revision: entry.revision }
+    if (decoded.ok) return { value: decoded.value, revision }
+    return { refused: this.#rejections.add(`$KV.${this.#name}.${key}`, decoded.reason), revision }
   }
 
   /** Writes unconditionally; answers the new revision. @throws {BusUnavailable} */

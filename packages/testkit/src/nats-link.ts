@@ -49,6 +49,12 @@ export class NatsLink {
     for (const socket of this.#sockets) socket.pause()
   }
 
+  /** What was held back by {@link silence} passes, and everything after it. */
+  resume(): void {
+    this.#silent = false
+    for (const socket of this.#sockets) socket.resume()
+  }
+
   /** Closes everything; new connections are closed too. */
   cut(): void {
     this.#cut = true

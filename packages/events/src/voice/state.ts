@@ -26,7 +26,13 @@ export const VoiceReason = Type.Unsafe<'closed' | 'heartbeat_timeout' | 'instanc
 export type VoiceReason = Static<typeof VoiceReason>
 
 /** Which connection is the user's: an instance's lease, and the connection's id there. */
-export const VoiceSession = Type.Object({ lease: VoiceName, connection: VoiceName, at: Millis })
+export const VoiceSession = Type.Object({
+  lease: VoiceName,
+  connection: VoiceName,
+  at: Millis,
+  /** It replaced one that was stored while it was being opened: nobody can tell which of the two is the newer. */
+  contested: Type.Optional(Type.Boolean()),
+})
 export type VoiceSession = Static<typeof VoiceSession>
 
 export const VoiceCall = Type.Object({ channel_name: VoiceName, user_id: VoiceId, receiver_id: VoiceId })

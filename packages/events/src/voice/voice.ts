@@ -75,7 +75,7 @@ const shortIds = (params: Readonly<Record<string, string>>) => {
 
 const received = { direction: 'receive', stream: voiceWorkStream } as const
 
-const Report = Type.Object(
+export const VoiceReport = Type.Object(
   {
     action: Type.String(),
     user_id: Type.String(),
@@ -103,6 +103,7 @@ export const VoiceUnconfirmed = Type.Object(
   },
   { $id: 'VoiceUnconfirmed' },
 )
+export type VoiceReport = Static<typeof VoiceReport>
 export type VoiceUnconfirmed = Static<typeof VoiceUnconfirmed>
 
 const Nullable = <S extends Parameters<typeof Type.Union>[0][number]>(schema: S) =>
@@ -205,7 +206,7 @@ export const voice = {
   report: defineEvent('voice.report.{action}', {
     direction: 'send',
     summary: 'A client has reported; `action` is as the client sent it',
-    payload: json(Report),
+    payload: json(VoiceReport),
   }),
   online: defineEvent('voice.session.{userId}.online', {
     direction: 'send',
