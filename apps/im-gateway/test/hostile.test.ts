@@ -257,7 +257,8 @@ describe('requests', () => {
       () => new Promise<Buffer>((resolve) => held.push(resolve)),
     )
     await stage.bus.roundTrip()
-    const client = await connect('busy')
+    const patient = await stage.gateway({ IM_CUSTOM_TIMEOUT_MS: '60000' })
+    const client = kept(await ImClient.connect(patient.listener.port, 'busy'))
     const asked = Array.from({ length: 40 }, () =>
       client.ask(100, encode('CustomRequestBody', { method: 'hold' })),
     )
@@ -280,7 +281,10 @@ describe('requests', () => {
       return new Promise<Buffer>(() => {})
     })
     await stage.bus.roundTrip()
-    const slow = await stage.gateway({ IM_MAX_FRAMES_PER_SECOND: '2000' })
+    const slow = await stage.gateway({
+      IM_MAX_FRAMES_PER_SECOND: '2000',
+      IM_CUSTOM_TIMEOUT_MS: '60000',
+    })
     const body = encode('CustomRequestBody', { method: 'stuck' })
     for (const expected of [32, 64, 64, 64]) {
       const client = kept(await ImClient.connect(slow.listener.port, 'returning'))
@@ -343,12 +347,12 @@ test('a client that does not read is closed with 1013, and the others feel nothi
   const push = encode('PushBody', { event: 0, data })
   let sent = 0
   await eventually(async () => {
-    for (let i = 0; i < 20; i++) stage.bus.publish(im.pushConv, { convId: 'group:flood' }, push)
-    sent += 20
+    for (let i = 0; i < 4; i++) stage.bus.publish(im.pushConv, { convId: 'group:flood' }, push)
+    sent += 4
     await stage.bus.roundTrip()
     await eventually(() => healthy.messages.length === sent)
     return small.listener.counters.slowConsumers === 1
-  })
+  }, 60_000)
   expect(healthy.closed).toBeUndefined()
   stuck.socket.resume()
   expect(await stuck.end()).toMatchObject({ code: expect.any(Number) })

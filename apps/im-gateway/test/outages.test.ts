@@ -4,7 +4,7 @@ import { afterAll, afterEach, beforeAll, expect, test } from '@jest/globals'
 import { encode } from './document.ts'
 import { ImClient, parametersOf, reasonOf } from './im-client.ts'
 import { NatsLink } from './nats-link.ts'
-import { readMetrics, Stage } from './stage.ts'
+import { type ImGateway, readMetrics, Stage } from './stage.ts'
 
 let stage: Stage
 const clients: ImClient[] = []
@@ -20,6 +20,17 @@ afterEach(() => {
   for (const client of clients.splice(0)) client.close()
 })
 afterAll(() => stage?.close())
+
+/** Users whose devices went offline at this instance: those of other tests' instances may still be told of. */
+const offlineOf = async ({ instanceId }: ImGateway) => {
+  const offline: string[] = []
+  const bus = await stage.connectedBus()
+  bus.subscribe(im.offline, {}, ({ payload }) => {
+    if (payload.instance_id === instanceId) offline.push(payload.user_id)
+  })
+  await bus.roundTrip()
+  return offline
+}
 
 test('without NATS: connections stay, requests get RetryError, and connects wait', async () => {
   const gateway = await stage.gateway()
@@ -76,8 +87,7 @@ test('an instance that is cut off from NATS makes good for what it has missed', 
   const moving = kept(await ImClient.connect(cutOff.listener.port, 'bob', { deviceId: 'tablet' }))
   const leaving = kept(await ImClient.connect(cutOff.listener.port, 'carl'))
   const joining = kept(await ImClient.connect(cutOff.listener.port, 'dave'))
-  const offline: string[] = []
-  stage.bus.subscribe(im.offline, {}, ({ payload }) => offline.push(payload.user_id))
+  const offline = await offlineOf(cutOff)
   await ann.send('group:c', 'before')
   await ann.send('group:d', 'before bob')
   await eventually(() => bob.textsOf('group:c').length === 1)
@@ -169,8 +179,7 @@ test('what was missed comes though something newer was pushed before it was aske
 
 test('a drain closes with 1012, and tells that the devices have gone', async () => {
   const gateway = await stage.gateway({ DRAIN_SECONDS: '1' })
-  const offline: string[] = []
-  stage.bus.subscribe(im.offline, {}, ({ payload }) => offline.push(payload.user_id))
+  const offline = await offlineOf(gateway)
   const all = await Promise.all(
     ['ann', 'bob', 'carl'].map((userId) => ImClient.connect(gateway.listener.port, userId)),
   )

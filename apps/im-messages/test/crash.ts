@@ -1,7 +1,8 @@
 // A message service in a process of its own, to be killed.
 import { create, readConfig } from '../src/server.ts'
+import { ready } from './stage.ts'
 
 const service = create(readConfig(process.env))
 await service.start()
-await service.bus.roundTrip()
+await ready(service)
 process.stdout.write('ready\n')

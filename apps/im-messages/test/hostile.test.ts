@@ -180,11 +180,13 @@ describe('hostile input', () => {
     stage.bus.subscribe(im.pushConv, { convId: 'group:a' }, ({ payload }) => pushes.push(payload))
     await stage.bus.roundTrip()
     // Twice: it is known again by its repaired id.
-    const sent = await stage.bus.request(im.msgSend, {}, { msgDataList: [message] })
+    const sent = await stage.bus.request(im.msgSend, {}, { msgDataList: [message] }, AS_GATEWAYS_WAIT)
     expect(sent.error_code).toBe(0)
-    expect(await stage.bus.request(im.msgSend, {}, { msgDataList: [message] })).toEqual(sent)
+    expect(await stage.bus.request(im.msgSend, {}, { msgDataList: [message] }, AS_GATEWAYS_WAIT)).toEqual(
+      sent,
+    )
     const notice = { convId: 'notice:x', title: half, contentType: 1, content: '' }
-    await stage.bus.request(im.noticeSend, {}, { userIds: ['half'], notice })
+    await stage.bus.request(im.noticeSend, {}, { userIds: ['half'], notice }, AS_GATEWAYS_WAIT)
     await eventually(() => pushes.length > 0 && inbox.notices.length > 0)
     const strict = new TextDecoder('utf-8', { fatal: true })
     const repaired = 'cut in an emoji \ufffd'

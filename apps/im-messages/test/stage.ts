@@ -6,7 +6,14 @@ import { dirname, join } from 'node:path'
 import { Bus } from '@carillon/bus'
 import { decodeProto, im as proto } from '@carillon/codec'
 import { im } from '@carillon/events'
-import { ManualClock, NatsServer, PostgresServer, postgresBin, testEnvironment } from '@carillon/testkit'
+import {
+  eventually,
+  ManualClock,
+  NatsServer,
+  PostgresServer,
+  postgresBin,
+  testEnvironment,
+} from '@carillon/testkit'
 import { PGlite } from '@electric-sql/pglite'
 import { create, readConfig } from '../src/server.ts'
 
@@ -41,6 +48,12 @@ const pgliteFolder = () => join(dirname(createRequire(import.meta.url).resolve('
 
 /** An answer always comes within 10 s. */
 export const AS_GATEWAYS_WAIT = { timeoutMs: 12_000 }
+
+/** It takes requests: it has its database and NATS, and NATS has its subscriptions. */
+export async function ready(service: MessageService): Promise<void> {
+  await eventually(() => service.database.availability.available, 60_000)
+  await eventually(() => service.bus.roundTrip(), 60_000)
+}
 
 /** A nats-server, a database, message services, and the gateways' side of the contract. */
 export class Stage {
@@ -88,7 +101,7 @@ export class Stage {
     const service = create(readConfig(this.environment(extra)), { clock: this.clock })
     this.#services.push(service)
     await service.start()
-    await service.bus.roundTrip()
+    await ready(service)
     return service
   }
 

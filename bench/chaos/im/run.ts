@@ -20,7 +20,7 @@ export interface ImChaosOptions {
 const GROUPS = 5
 const SINGLES = 5
 /** How long everything may take to come to rest after the last kill. */
-const SETTLE_MS = 60_000
+const SETTLE_MS = 120_000
 
 /**
  * Clients that talk through two gateways while gateways, message services, the broker and the database are killed and
