@@ -12,8 +12,12 @@ const claim = (order: number, connection: string, repeated = false): ImDeviceCla
   repeated,
 })
 
-test('what comes later is newer, whatever the clocks say', () => {
+test('what comes long after is newer, whatever the clocks say', () => {
   expect(replaces(claim(1, 'b'), claim(5_000, 'a'), 60_000)).toBe(true)
+})
+
+test('within the time that a connection may take to open, the one that was made later is newer', () => {
+  expect(replaces(claim(1, 'b'), claim(5_000, 'a'), 16_000)).toBe(false)
 })
 
 test('claims that may have crossed are compared by order, and both sides agree', () => {

@@ -132,6 +132,7 @@ export function create(config: ImConfig, overrides: Overrides = {}) {
   listener.acceptThenAuthenticate(PATHS, authenticateBy(verify), (connection, identity): Handler => {
     const client = new Client(connection, identity)
     const user = users.enter(client)
+    claims.open(client)
     void open(user, client)
     return {
       // The document's clients send none that mean anything.
@@ -166,9 +167,9 @@ export function create(config: ImConfig, overrides: Overrides = {}) {
     }
     wheel.clear(deadline)
     if (client.phase !== 'opening' || !connection.isOpen) return
+    if (!claims.claim(client)) return
     connection.send(CONNECTED)
     users.goOnline(user, client)
-    claims.claim(client)
     sessionEvents.online(identity)
     notifier.step(client, { type: 'connected' })
   }

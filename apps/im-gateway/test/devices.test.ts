@@ -63,6 +63,47 @@ test.each([
   expect(sessionsOf(userId)[2]).toBe(`${userId} xxx-xxx-xxx offline ${to.instanceId}`)
 })
 
+test.each([
+  ['on one instance', () => [one, one]],
+  ['on two', () => [one, two]],
+  ['on two, whose clocks differ the other way', () => [two, one]],
+])('a connection that is slow to open does not replace a later one: %s', async (name, gateways) => {
+  const [slow, quick] = gateways() as [ImGateway, ImGateway]
+  const userId = `slow_${name.replaceAll(/\W/g, '_')}`.slice(0, 40)
+  await stage.putConversation(`group:${userId}`, [userId])
+  // The message service takes its time to say which conversations the first one has.
+  const { users } = slow
+  const load = users.load.bind(users)
+  let goOn: (() => void) | undefined
+  users.load = async (user) => {
+    users.load = load
+    await new Promise<void>((resolve) => {
+      goOn = resolve
+    })
+    return load(user)
+  }
+  const first = new ImClient(slow.listener.port, { token: await loginToken(userId), ...parametersOf(userId) })
+  clients.push(first)
+  await eventually(() => goOn !== undefined)
+  // The other instance has heard that there is one.
+  await slow.bus.roundTrip()
+  await quick.bus.roundTrip()
+  const second = await connect(quick, userId)
+  goOn?.()
+  expect(await first.end()).toEqual({ code: 1000, reason: 'duplicate connection' })
+  await slow.bus.roundTrip()
+  await quick.bus.roundTrip()
+  await second.send(`group:${userId}`, 'still here')
+  await eventually(() => second.messages.length === 1)
+  expect(second.closed).toBeUndefined()
+  expect(second.texts).toEqual(['connected'])
+  second.close()
+  await eventually(() => sessionsOf(userId).some((each) => each.includes(' offline ')))
+  expect(sessionsOf(userId).at(-1)).toBe(`${userId} xxx-xxx-xxx offline ${quick.instanceId}`)
+  // It was told before it was connected, unless both claims crossed.
+  if (first.texts.length === 0) expect(sessionsOf(userId)).toHaveLength(2)
+})
+
 test('another platform or device is another connection', async () => {
   const all = [
     await connect(one, 'bob'),
@@ -114,11 +155,12 @@ test('instances that could not hear each other agree when they can', async () =>
     order: 1,
     repeated: true,
   }
-  // An older connection of elsewhere is told that it has been replaced …
-  stage.bus.publish(imDevice.claimed, { userId: 'dora' }, older)
-  await eventually(() =>
-    claimed.some(({ instance_id, repeated }) => instance_id === one.instanceId && repeated),
-  )
+  // An older connection of elsewhere is told that it has been replaced, also one that is connected only now …
+  for (const repeated of [true, false]) {
+    claimed.length = 0
+    stage.bus.publish(imDevice.claimed, { userId: 'dora' }, { ...older, repeated })
+    await eventually(() => claimed.some((each) => each.instance_id === one.instanceId && each.repeated))
+  }
   expect(held.closed).toBeUndefined()
   // … a newer one replaces ours, and nonsense does nothing.
   stage.bus.publish(

@@ -11,7 +11,9 @@ export const ImDeviceClaim = Type.Object(
     instance_id: Name,
     /** Unique over all instances. */
     connection_id: Name,
-    /** A hybrid logical clock: greater than the order of every claim that the claiming instance has seen. */
+    /**
+     * When the connection was made, by a hybrid logical clock: greater than every order that its instance had seen.
+     */
     order: Count,
     /** Said before: only `order` tells which connection is newer. */
     repeated: Type.Boolean(),
@@ -20,16 +22,23 @@ export const ImDeviceClaim = Type.Object(
 )
 export type ImDeviceClaim = Static<typeof ImDeviceClaim>
 
+const ofItsUser = ({ userId }: { readonly userId: string }, payload: ImDeviceClaim) =>
+  userId === payload.user_id
+    ? ({ ok: true, value: payload } as const)
+    : ({ ok: false, reason: 'user_id is not the one in the subject' } as const)
+
 /** Gateways among themselves. */
 export const imDevice = {
+  opening: defineEvent('im.device.{userId}.opening', {
+    direction: 'send',
+    summary: 'A connection of this device was made and is not connected yet: later ones have a greater order',
+    payload: json(ImDeviceClaim),
+    refine: ofItsUser,
+  }),
   claimed: defineEvent('im.device.{userId}.claimed', {
     direction: 'send',
     summary: 'A connection stands for this device from now on: other instances close an older one',
     payload: json(ImDeviceClaim),
-    refine({ userId }, payload) {
-      return userId === payload.user_id
-        ? { ok: true, value: payload }
-        : { ok: false, reason: 'user_id is not the one in the subject' }
-    },
+    refine: ofItsUser,
   }),
 } as const
