@@ -1,5 +1,5 @@
 import type { Database } from './database/database.ts'
-import { classify, DatabaseAway } from './database/failure.ts'
+import { classify } from './database/failure.ts'
 import { tryAgain } from './refusal.ts'
 import { commit } from './store/commit.ts'
 import type { Committed, Outcome, Send } from './store/commit-plan.ts'
@@ -105,7 +105,7 @@ export class GroupCommit {
       for (const [i, each] of group.entries()) each.resolve(done.outcomes[i] as Outcome)
     } catch (error) {
       // One request that the database cannot digest must not take the others with it.
-      if (group.length > 1 && !(error instanceof DatabaseAway) && classify(error) === 'defect') {
+      if (group.length > 1 && classify(error) === 'defect') {
         for (const each of group) await this.#store([each])
         return
       }

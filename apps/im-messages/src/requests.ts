@@ -1,5 +1,5 @@
 import type { Metrics } from '@carillon/service'
-import { DatabaseAway } from './database/failure.ts'
+import { DatabaseAway, DatabaseBusy } from './database/failure.ts'
 import { Code, Refusal, tryAgain } from './refusal.ts'
 
 export interface RequestsOptions {
@@ -65,6 +65,7 @@ export class Requests {
   #refusalOf(request: string, error: unknown): Refusal {
     if (error instanceof Refusal) return error
     if (error instanceof DatabaseAway) return tryAgain('the database cannot be used at the moment')
+    if (error instanceof DatabaseBusy) return tryAgain('the database is busy')
     const reason = error instanceof Error ? error.stack : String(error)
     this.#log.error({ request, reason }, 'a request failed')
     return new Refusal(Code.InternalError, 'internal error')

@@ -40,10 +40,16 @@ export function create(config: MessagesConfig, overrides: Overrides = {}) {
   const now = () => clock.now()
 
   const { database: where } = config
+  const failures = metrics.counter(
+    'im_database_failures_total',
+    'What the database did not do, by the reason',
+    ['kind'],
+  )
   const database = new Database({
     shared: where.kind === 'postgres',
     open: async () => (where.kind === 'postgres' ? postgresEngine(where) : embeddedEngine(where.folder)),
     log,
+    failed: (kind) => failures.inc({ kind }),
   })
 
   // Committed → answered; committed → outbox → pushed.

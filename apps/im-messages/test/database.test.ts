@@ -5,7 +5,6 @@ import { join } from 'node:path'
 import { EnvironmentError } from '@carillon/service'
 import { eventually } from '@carillon/testkit'
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals'
-import { sql } from 'kysely'
 import { DiskFull, embeddedEngine } from '../src/database/embedded.ts'
 import { classify } from '../src/database/failure.ts'
 import { FolderInUse, FolderLock } from '../src/database/folder-lock.ts'
@@ -102,32 +101,6 @@ whereShared('%s that comes and goes', (engine) => {
     await ready(service)
     expect(await stage.putGroup('group:a', ['ann'])).toMatchObject({ error_code: 0 })
     await service.stop()
-  })
-
-  test('a lock that is not given is not waited for longer than for an answer', async () => {
-    const service = await stage.service()
-    await stage.putGroup('group:a', ['ann'])
-    await stage.putGroup('group:b', ['ann'])
-    const ann = stage.user('ann')
-    const holder = create(readConfig(stage.environment()))
-    await holder.start()
-    await ready(holder)
-    let release: (() => void) | undefined
-    const held = holder.database.transaction(async (session) => {
-      await sql`select from conversations where conv_id = 'group:a' for update`.execute(session)
-      await new Promise<void>((resolve) => {
-        release = resolve
-      })
-    })
-    await eventually(() => release !== undefined)
-    await expect(ann.send('group:a', 'x')).rejects.toMatchObject({ code: 'RetryError' })
-    // The others go on, and so does this one.
-    await ann.send('group:b', 'x')
-    release?.()
-    await held
-    await ann.send('group:a', 'x')
-    expect(service.database.availability.available).toBe(true)
-    await holder.stop()
   })
 })
 

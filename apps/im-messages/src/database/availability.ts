@@ -40,7 +40,8 @@ export class Availability {
     if (this.#reason !== undefined || this.#stopped) return
     this.#reason = reason
     this.#log.warn({ reason }, 'the database is away')
-    this.#again()
+    // At once: it may be this connection alone that was lost.
+    this.#again(0)
   }
 
   stop(): void {
@@ -48,9 +49,9 @@ export class Availability {
     clearTimeout(this.#timer)
   }
 
-  #again(): void {
+  #again(afterMs = PROBE_INTERVAL_MS): void {
     if (this.#stopped) return
-    this.#timer = setTimeout(() => void this.#probe(), PROBE_INTERVAL_MS)
+    this.#timer = setTimeout(() => void this.#probe(), afterMs)
     this.#timer.unref()
   }
 

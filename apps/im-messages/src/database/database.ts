@@ -1,6 +1,6 @@
 import { Kysely, PostgresDialect, type PostgresPool, sql } from 'kysely'
 import { Availability } from './availability.ts'
-import { classify, DatabaseAway } from './failure.ts'
+import { classify, DatabaseAway, DatabaseBusy, DatabaseFailure } from './failure.ts'
 
 /** Where statements run: the database, or a transaction of it. */
 export type Session = Kysely<unknown>
@@ -24,6 +24,8 @@ export interface DatabaseOptions {
   /** Other processes use the same database. */
   readonly shared: boolean
   readonly log: { warn(fields: object, message: string): void }
+  /** Something was not done: for the metrics. */
+  readonly failed: (kind: 'away' | 'busy') => void
 }
 
 /** The database with its availability: work is refused at once while it is away, and goes on by itself afterwards. */
@@ -59,13 +61,13 @@ export class Database {
     this.#migrated = true
   }
 
-  /** Runs statements that are each a transaction of their own. @throws {DatabaseAway} */
+  /** Runs statements that are each a transaction of their own. @throws {DatabaseFailure} */
   run<T>(work: (session: Session) => Promise<T>): Promise<T> {
     return this.#guard(() => work(this.#db))
   }
 
   /**
-   * Runs a transaction, again when it was the victim of a deadlock. @throws {DatabaseAway}: whether it was
+   * Runs a transaction, again when it was the victim of a deadlock. @throws {DatabaseFailure}: whether it was
    * committed is not known then.
    */
   transaction<T>(work: (session: Session) => Promise<T>): Promise<T> {
@@ -100,9 +102,11 @@ export class Database {
       return await work()
     } catch (error) {
       const kind = classify(error)
-      if (kind === 'defect') throw error
+      if (kind === 'defect' || error instanceof DatabaseFailure) throw error
       const reason = error instanceof Error ? error.message : String(error)
-      if (kind === 'away') this.availability.lost(reason)
+      this.#options.failed(kind === 'away' ? 'away' : 'busy')
+      if (kind !== 'away') throw new DatabaseBusy(reason)
+      this.availability.lost(reason)
       throw new DatabaseAway(reason)
     }
   }

@@ -11,11 +11,16 @@ export interface PostgresOptions {
 
 /** How long anything of the database may take. The server's limits are below the client's, so that it tells. */
 const CONNECT_TIMEOUT_MS = 2_000
-const LOCK_TIMEOUT_MS = 3_000
+const LOCK_TIMEOUT_MS = 4_000
 const STATEMENT_TIMEOUT_MS = 5_000
 const QUERY_TIMEOUT_MS = 6_000
-/** A process that stands still in the middle of a transaction holds its locks no longer than this. */
-const IDLE_IN_TRANSACTION_TIMEOUT_MS = 10_000
+/**
+ * A process that stands still in the middle of a transaction holds its locks no longer than this: others that wait for
+ * one of them get it before they give up.
+ */
+const IDLE_IN_TRANSACTION_TIMEOUT_MS = 3_000
+/** Where a transaction waits for the broker: it holds entries of the outbox alone. */
+const IDLE_WHILE_PUBLISHING_TIMEOUT_MS = 6_000
 /** A migration may rewrite a table, or wait for another instance that does. */
 const MIGRATION_TIMEOUT_MS = 600_000
 
@@ -43,7 +48,12 @@ export function postgresEngine({ url, connectionsMax }: PostgresOptions): Engine
     idle_in_transaction_session_timeout: IDLE_IN_TRANSACTION_TIMEOUT_MS,
   }
   const pool = new pg.Pool({ ...bounded, max: connectionsMax })
-  const relaxedPool = new pg.Pool({ ...bounded, max: 4, options: '-c synchronous_commit=off' })
+  const relaxedPool = new pg.Pool({
+    ...bounded,
+    max: 4,
+    idle_in_transaction_session_timeout: IDLE_WHILE_PUBLISHING_TIMEOUT_MS,
+    options: '-c synchronous_commit=off',
+  })
   // An idle connection that ends is replaced by the pool; without a listener it would end the process.
   for (const each of [pool, relaxedPool]) each.on('error', () => {})
   return {
@@ -66,19 +76,22 @@ function guarded(pool: pg.Pool): PostgresPool {
     async connect() {
       const client = await pool.connect()
       let broken = false
+      let ended: Error | undefined
       // While it is lent out, the pool does not listen for its errors.
-      const onError = () => {
+      const onError = (error: Error) => {
         broken = true
+        // The server may have said why it ended the connection; what comes of that says less.
+        ended ??= error
       }
       client.on('error', onError)
       return {
         async query<R>(text: string, parameters: readonly unknown[]): Promise<PostgresQueryResult<R>> {
-          if (broken) throw new Error('the connection is broken')
+          if (broken) throw ended ?? new Error('the connection is broken')
           try {
             return (await client.query(text, parameters as unknown[])) as unknown as PostgresQueryResult<R>
           } catch (error) {
             if (classify(error) === 'away') broken = true
-            throw error
+            throw ended ?? error
           }
         },
         release(destroy?: boolean) {
