@@ -2,13 +2,15 @@ import { im as proto } from '@carillon/codec'
 import { im } from '@carillon/events'
 import { eventually } from '@carillon/testkit'
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
-import { AS_GATEWAYS_WAIT, engines, Stage } from './stage.ts'
+import { sql } from 'kysely'
+import { AS_GATEWAYS_WAIT, engines, type MessageService, Stage } from './stage.ts'
 
 describe.each(engines)('messages on %s', (engine) => {
   let stage: Stage
+  let service: MessageService
   beforeAll(async () => {
     stage = await Stage.open(engine)
-    await stage.service()
+    service = await stage.service()
   })
   afterAll(() => stage.close())
 
@@ -93,6 +95,19 @@ describe.each(engines)('messages on %s', (engine) => {
     }
     expect((await ann.seqs(['group:whole']))['group:whole']?.maxSeq).toBe('0')
     expect(await ann.get({ clientMsgId: fine.clientMsgId as string })).toBeUndefined()
+    // Not even an empty conversation is left behind, for whoever the other one of the two is.
+    const toZoe = ann.message('single:ann-zoe', 'hi')
+    await expect(ann.sendAll([toZoe, ann.message('group:strangers', 'x')])).rejects.toMatchObject({
+      code: 'AuthError',
+    })
+    const { rows } = await service.database.run((session) =>
+      sql`select conv_id from conversations where conv_id = 'single:ann-zoe'
+        union all select conv_id from members where conv_id = 'single:ann-zoe'
+        union all select conv_id from outbox where conv_id = 'single:ann-zoe'`.execute(session),
+    )
+    expect(rows).toEqual([])
+    await ann.sendAll([toZoe])
+    expect((await stage.user('zoe').seqs(['single:ann-zoe']))['single:ann-zoe']?.maxSeq).toBe('1')
   })
 
   test('a conversation of two comes into being with its first message; nobody else is in it', async () => {

@@ -86,11 +86,21 @@ describe('a plan', () => {
         trusted: false,
       },
       { messages: [message('single:ann-dan', 'system', '3'), message('group:x', 'ann', '4')], trusted: true },
+      { messages: [message('single:ann-eve', 'eve', '5'), message('group:a', 'eve', '6')], trusted: false },
+      { messages: [message('single:ann-fay', 'ann', '7'), message('group:a', 'ann', '8')], trusted: false },
+      { messages: [message('single:ann-gus', 'system', '9')], trusted: true },
     ]
-    expect([...singlesToCreate(sends, () => false)]).toEqual([
-      ['single:ann-bob', ['ann', 'bob']],
-      ['single:ann-dan', ['ann', 'dan']],
+    const counters = { maxSeq: 0, outboxNo: 0 }
+    const known = {
+      conversations: new Map([['group:a', counters]]),
+      members: new Set([memberKey('group:a', 'ann')]),
+    }
+    // None for a request that is refused for another of its messages.
+    expect([...singlesToCreate(sends, known)]).toEqual([
+      ['single:ann-fay', ['ann', 'fay']],
+      ['single:ann-gus', ['ann', 'gus']],
     ])
-    expect(singlesToCreate(sends, () => true).size).toBe(0)
+    const all = new Map([...known.conversations, ['single:ann-fay', counters], ['single:ann-gus', counters]])
+    expect(singlesToCreate(sends, { ...known, conversations: all }).size).toBe(0)
   })
 })

@@ -109,7 +109,12 @@ export function planCommit(sends: readonly Send[], known: Known, nowMs: number):
   return { outcomes, messages, delayed, counters }
 }
 
-function refuse(send: Send, convId: string, senderId: string, known: Known): Refusal | undefined {
+function refuse(
+  send: Send,
+  convId: string,
+  senderId: string,
+  known: Pick<Known, 'conversations' | 'members'>,
+): Refusal | undefined {
   if (known.conversations.has(convId)) {
     if (send.trusted || known.members.has(memberKey(convId, senderId))) return undefined
     return forbidden(`not a member of ${convId}`)
@@ -120,19 +125,22 @@ function refuse(send: Send, convId: string, senderId: string, known: Known): Ref
     : forbidden(`not a member of ${convId}`)
 }
 
-/** The conversations of two users among these that may be made for their first message. */
+/** The conversations of two users that are to be made for their first messages: those of no request that is refused. */
 export function singlesToCreate(
   sends: readonly Send[],
-  exists: (convId: string) => boolean,
+  known: Pick<Known, 'conversations' | 'members'>,
 ): Map<string, readonly [string, string]> {
   const singles = new Map<string, readonly [string, string]>()
-  for (const { messages, trusted } of sends) {
-    for (const { convId, senderId } of messages) {
-      if (exists(convId) || singles.has(convId)) continue
+  for (const send of sends) {
+    const own = new Map<string, readonly [string, string]>()
+    const accepted = send.messages.every(({ convId, senderId }) => {
+      if (known.conversations.has(convId)) return refuse(send, convId, senderId, known) === undefined
       const conversation = parseConversationId(convId)
-      if (conversation?.kind !== 'single') continue
-      if (trusted || conversation.members.includes(senderId)) singles.set(convId, conversation.members)
-    }
+      if (conversation?.kind !== 'single') return false
+      own.set(convId, conversation.members)
+      return send.trusted || conversation.members.includes(senderId)
+    })
+    if (accepted) for (const [convId, members] of own) singles.set(convId, members)
   }
   return singles
 }

@@ -16,20 +16,23 @@ import { type Counters, createSingles, lockConversations } from './conversations
 import { bigintArray, intArray, pack, textArray } from './packed.ts'
 
 /**
- * Stores what arrived together, in the transaction of `session`: four statements, however many requests. Each request
- * is stored whole or not at all; when the transaction fails, none of them is.
+ * Stores what arrived together, in the transaction of `session`: four statements, however many requests, and three
+ * more where conversations of two are made. Each request is stored whole or not at all; when the transaction fails,
+ * none of them is.
  */
 export async function commit(session: Session, sends: readonly Send[], nowMs: number): Promise<Committed> {
   const convIds = [...new Set(sends.flatMap(({ messages }) => messages.map(({ convId }) => convId)))]
   const conversations = await lockConversations(session, convIds)
-  const singles = singlesToCreate(sends, (convId) => conversations.has(convId))
+  let known: Known = { conversations, ...(await lookUp(session, sends)) }
+  const singles = singlesToCreate(sends, known)
   if (singles.size > 0) {
     await createSingles(session, singles, nowMs)
     for (const [convId, counters] of await lockConversations(session, [...singles.keys()])) {
       conversations.set(convId, counters)
     }
+    // Another transaction may have made them, and stored the same messages there.
+    known = { conversations, ...(await lookUp(session, sends)) }
   }
-  const known = { conversations, ...(await lookUp(session, sends)) }
   const plan = planCommit(sends, known, nowMs)
   await write(session, plan, conversations, nowMs)
   return { ...plan, created: [...singles.keys()] }
