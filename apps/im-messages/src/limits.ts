@@ -26,5 +26,7 @@ export const limits = {
   noticeBytesMax: 64 * 1024,
   /** Notices a device has in flight. */
   noticesInFlightMax: 20,
+  /** Devices of one user whose positions are kept: beyond, the one that was not seen for longest is forgotten. */
+  devicesMax: 100,
   conversationsPageMax: 2_000,
 } as const

@@ -156,7 +156,7 @@ export function create(config: MessagesConfig, overrides: Overrides = {}) {
     serveClient(im.sendMsgList, (caller, data) => sendMessages(group, caller, data, now()))
     serveClient(im.syncConvSeq, (caller, data) => syncSeqs(database, caller, data))
     serveClient(im.syncMsgList, (caller, data) => syncMessages(database, caller, data))
-    serveClient(im.ackNotice, (caller, data) => ackNotice(database, caller, data))
+    serveClient(im.ackNotice, (caller, data) => ackNotice(database, caller, data, now()))
     serveClient(im.getMsgById, (caller, data) => getMessage(database, caller, data))
 
     // What gateways ask for themselves.

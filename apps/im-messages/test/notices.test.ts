@@ -1,7 +1,9 @@
 import { type ImNotice, im } from '@carillon/events'
 import { eventually } from '@carillon/testkit'
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
-import { AS_GATEWAYS_WAIT, engines, Stage } from './stage.ts'
+import { sql } from 'kysely'
+import { limits } from '../src/limits.ts'
+import { AS_GATEWAYS_WAIT, engines, type MessageService, Stage } from './stage.ts'
 
 const notice = (text: string, extra: Partial<ImNotice['notice']> = {}): ImNotice['notice'] => ({
   convId: 'notice:system',
@@ -13,9 +15,10 @@ const notice = (text: string, extra: Partial<ImNotice['notice']> = {}): ImNotice
 
 describe.each(engines)('notices on %s', (engine) => {
   let stage: Stage
+  let service: MessageService
   beforeAll(async () => {
     stage = await Stage.open(engine)
-    await stage.service()
+    service = await stage.service()
   })
   afterAll(() => stage.close())
 
@@ -99,6 +102,44 @@ describe.each(engines)('notices on %s', (engine) => {
       }
     }
     expect(seen).toEqual(ids)
+  })
+
+  test('devices beyond the limit are forgotten, the one that was not seen for longest first', async () => {
+    const first = await send(['hal'], 'first')
+    const [old, phone] = [stage.user('hal', 'old'), stage.user('hal', 'phone')]
+    await old.pending()
+    await old.ack(first, 'notice:system')
+    stage.clock.move(1_000)
+    const second = await send(['hal'], 'second')
+    await phone.pending()
+    await phone.ack(second, 'notice:system')
+    const third = await send(['hal'], 'third')
+    const rows = async () => {
+      const { rows } = await service.database.run((session) =>
+        sql<{ devices: number; cursors: number }>`
+          select (select count(*)::int from notice_devices where user_id = 'hal') as devices,
+            (select count(distinct device)::int from notice_cursors where user_id = 'hal') as cursors`.execute(
+          session,
+        ),
+      )
+      return rows[0]
+    }
+    const others = async (from: number, to: number) => {
+      for (let i = from; i < to; i++) await stage.user('hal', `d${i}`).pending()
+    }
+    stage.clock.move(1_000)
+    await others(0, limits.devicesMax - 2)
+    expect(await titles(old)).toEqual(['second', 'third'])
+    await others(limits.devicesMax - 2, limits.devicesMax)
+    expect(await rows()).toEqual({ devices: limits.devicesMax, cursors: limits.devicesMax })
+    // Both are forgotten. One comes back and begins where the furthest stands; one is connected still, and acknowledges.
+    expect(await titles(old)).toEqual(['third'])
+    await phone.ack(third, 'notice:system')
+    expect(await titles(phone)).toEqual([])
+    expect(await titles(stage.user('hal', `d${limits.devicesMax - 1}`))).toEqual(['third'])
+    // What nobody sent does not make a device.
+    await stage.user('hal', 'nobody').ack('nothing', 'notice:system')
+    expect(await rows()).toEqual({ devices: limits.devicesMax, cursors: limits.devicesMax })
   })
 
   test('what is for those who are online is pushed once and not stored', async () => {

@@ -13,12 +13,17 @@ const ACKNOWLEDGED = im.AckNoticeDataResp.encode({}).finish()
 const ID_BYTES_MAX = 256
 
 /** AckNotice: moves the device's position. What is not known is not an error. @throws {Refusal} */
-export async function ackNotice(database: Database, caller: Caller, data: Uint8Array): Promise<Uint8Array> {
+export async function ackNotice(
+  database: Database,
+  caller: Caller,
+  data: Uint8Array,
+  nowMs: number,
+): Promise<Uint8Array> {
   const request = decodeProto(im.AckNoticeDataReq, data)
   if (request === undefined) throw badRequest('data is not an AckNoticeDataReq')
   const { noticeId, convId } = request
   const known = [noticeId, convId].every((id) => Buffer.byteLength(id) <= ID_BYTES_MAX && !id.includes('\0'))
-  if (known) await database.run((session) => acknowledgeNotice(session, caller, convId, noticeId))
+  if (known) await database.run((session) => acknowledgeNotice(session, caller, convId, noticeId, nowMs))
   return ACKNOWLEDGED
 }
 

@@ -1,5 +1,6 @@
 import { sql } from 'kysely'
 import type { Database, Session } from '../database/database.ts'
+import { limits } from '../limits.ts'
 import type { Publish } from './outbox.ts'
 import { bigintArray, textArray } from './packed.ts'
 
@@ -86,20 +87,7 @@ async function floorOf(database: Database, { userId, device }: Device, nowMs: nu
     )
   let [row] = (await find()).rows
   if (row === undefined) {
-    await database.run((session) =>
-      sql`
-        with added as (
-          insert into notice_devices (user_id, device, floor_pos, seen_at)
-          select ${userId}, ${device}, coalesce(max(floor_pos), 0), ${nowMs}::bigint
-          from notice_devices where user_id = ${userId}
-          on conflict do nothing returning device
-        )
-        insert into notice_cursors (user_id, device, conv_id, pos)
-        select ${userId}, ${device}, conv_id, max(pos) from notice_cursors
-        where user_id = ${userId} and exists (select from added) group by conv_id
-        on conflict (user_id, device, conv_id)
-        do update set pos = greatest(notice_cursors.pos, excluded.pos)`.execute(session),
-    )
+    await database.run((session) => addDevice(session, { userId, device }, nowMs))
     row = (await find()).rows[0]
   } else if (nowMs - row.seen_at > DAY_MS) {
     await database.run((session) =>
@@ -111,19 +99,59 @@ async function floorOf(database: Database, { userId, device }: Device, nowMs: nu
   return row?.floor_pos ?? 0
 }
 
+/**
+ * A device that is new starts where its user's furthest device stands. When there are too many, those that were not
+ * seen for longest are forgotten, with their positions: one that comes back is new.
+ */
+async function addDevice(session: Session, { userId, device }: Device, nowMs: number): Promise<void> {
+  await sql`
+    with added as (
+      insert into notice_devices (user_id, device, floor_pos, seen_at)
+      select ${userId}, ${device}, coalesce(max(floor_pos), 0), ${nowMs}::bigint
+      from notice_devices where user_id = ${userId}
+      on conflict do nothing returning device
+    )
+    insert into notice_cursors (user_id, device, conv_id, pos)
+    select ${userId}, ${device}, conv_id, max(pos) from notice_cursors
+    where user_id = ${userId} and exists (select from added) group by conv_id
+    on conflict (user_id, device, conv_id)
+    do update set pos = greatest(notice_cursors.pos, excluded.pos)`.execute(session)
+  await sql`
+    with surplus as (
+      select user_id, device from notice_devices where user_id = ${userId} and device <> ${device}
+      order by seen_at desc, device desc offset ${limits.devicesMax - 1}
+    ), cursors as (
+      delete from notice_cursors c using surplus s where c.user_id = s.user_id and c.device = s.device
+    )
+    delete from notice_devices d using surplus s
+    where d.user_id = s.user_id and d.device = s.device`.execute(session)
+}
+
 /** Moves a device's position in a notice's channel to that notice, never back. Unknown notices change nothing. */
 export async function acknowledgeNotice(
   session: Session,
   { userId, device }: Device,
   convId: string,
   noticeId: string,
+  nowMs: number,
 ): Promise<void> {
-  await sql`
-    insert into notice_cursors (user_id, device, conv_id, pos)
-    select user_id, ${device}, conv_id, pos from notices
-    where user_id = ${userId} and notice_id = ${noticeId} and conv_id = ${convId}
-    on conflict (user_id, device, conv_id) do update set pos = greatest(notice_cursors.pos, excluded.pos)
+  // No position without its device, which may have been forgotten since it connected.
+  const move = () =>
+    sql<{ pos: number }>`
+      insert into notice_cursors (user_id, device, conv_id, pos)
+      select n.user_id, d.device, n.conv_id, n.pos
+      from notices n join notice_devices d on d.user_id = n.user_id and d.device = ${device}
+      where n.user_id = ${userId} and n.notice_id = ${noticeId} and n.conv_id = ${convId}
+      on conflict (user_id, device, conv_id) do update set pos = greatest(notice_cursors.pos, excluded.pos)
+      returning pos`.execute(session)
+  if ((await move()).rows.length > 0) return
+  const { rows } = await sql`
+    select from notices n where n.user_id = ${userId} and n.notice_id = ${noticeId} and n.conv_id = ${convId}
+      and not exists (select from notice_devices d where d.user_id = n.user_id and d.device = ${device})
     `.execute(session)
+  if (rows.length === 0) return
+  await addDevice(session, { userId, device }, nowMs)
+  await move()
 }
 
 /** A notice that was stored, to be published to its user. */
