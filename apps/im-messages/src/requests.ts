@@ -8,7 +8,7 @@ export interface RequestsOptions {
 }
 
 /** Every request is answered within this time, whatever the database does. */
-const DEADLINE_MS = 9_000
+export const REQUEST_DEADLINE_MS = 9_000
 /** Requests under way at once; beyond, they are refused and can be sent again. */
 const IN_FLIGHT_MAX = 20_000
 
@@ -32,10 +32,6 @@ export class Requests {
     metrics.gaugeOf('im_rpc_in_flight', 'Requests being worked on', () => this.#inFlight)
   }
 
-  get inFlight(): number {
-    return this.#inFlight
-  }
-
   /** Does the work, or says why not. */
   async run<T>(request: string, work: () => Promise<T>): Promise<Answer<T>> {
     const started = performance.now()
@@ -50,7 +46,7 @@ export class Requests {
     this.#inFlight += 1
     let timer: NodeJS.Timeout | undefined
     const late = new Promise<never>((_, reject) => {
-      timer = setTimeout(() => reject(tryAgain('it took too long')), DEADLINE_MS)
+      timer = setTimeout(() => reject(tryAgain('it took too long')), REQUEST_DEADLINE_MS)
     })
     try {
       return { ok: true, value: await Promise.race([work(), late]) }

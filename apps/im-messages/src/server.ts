@@ -18,7 +18,7 @@ import { syncSeqs } from './handlers/sync-seqs.ts'
 import { Outboxes } from './outboxes.ts'
 import { Publisher } from './publisher.ts'
 import { badRequest, Code } from './refusal.ts'
-import { type Answer, Requests } from './requests.ts'
+import { type Answer, REQUEST_DEADLINE_MS, Requests } from './requests.ts'
 import { RetentionWalk } from './retention-walk.ts'
 import type { Committed } from './store/commit-plan.ts'
 import { sendDue } from './store/delayed.ts'
@@ -30,8 +30,10 @@ export { type MessagesConfig, readConfig } from './config.ts'
 const DUE_INTERVAL_MS = 250
 const RETENTION_INTERVAL_MS = 60_000
 const UPKEEP_INTERVAL_MS = 60_000
-/** How long the end of the service waits for requests that are under way. */
-const DRAIN_MS = 5_000
+/** How long the end of the service waits for what it has committed to be published; it is published later else. */
+const PUBLISH_MS = 5_000
+/** How long the end of the service waits for requests: each of them is answered by then. */
+const DRAIN_MS = REQUEST_DEADLINE_MS + 500
 
 /** The message service behind im-gateway: order, storage, history, notices, delayed messages. */
 export function create(config: MessagesConfig, overrides: Overrides = {}) {
@@ -275,13 +277,11 @@ export function create(config: MessagesConfig, overrides: Overrides = {}) {
       for (const worker of workers) worker.start()
       outboxes.start()
     },
-    async drain() {
-      for (const subscription of subscriptions) subscription.unsubscribe()
-      const end = performance.now() + DRAIN_MS
-      while (requests.inFlight > 0 && performance.now() < end) {
-        await new Promise((resolve) => setTimeout(resolve, 10))
-      }
-      await outboxes.empty(DRAIN_MS)
+    async drain(overMs) {
+      const end = performance.now() + Math.max(overMs, DRAIN_MS)
+      // Who is not served here any more is served by another instance; who is, gets the answer.
+      await Promise.all(subscriptions.map((subscription) => subscription.drain(DRAIN_MS)))
+      await outboxes.empty(Math.min(PUBLISH_MS, end - performance.now()))
     },
     async stop() {
       await Promise.all([...workers.map((worker) => worker.stop()), outboxes.stop()])

@@ -1,14 +1,24 @@
 import type { Msg, NatsConnection, Subscription as NatsSubscription } from '@nats-io/transport-node'
 import type { Connection } from './connection.ts'
+import { abortController, delay } from './delay.ts'
 
 export interface Subscription {
+  /** Takes nothing more, at once: what is on its way here is lost. */
   unsubscribe(): void
+  /**
+   * Takes nothing more. Resolves when all that NATS had given to this subscription is handled, with its answers on
+   * their way where it is served, and after the time in any case.
+   */
+  drain(timeoutMs: number): Promise<void>
   /**
    * Undefined once the server has confirmed the subscription: what is published from then on is delivered. Until
    * then a promise of that, which waits as long as NATS is away.
    */
   readonly confirmed: Promise<void> | undefined
 }
+
+/** A promise is waited for where the subscription is drained. */
+type Handle = (message: Msg) => void | Promise<void>
 
 /** What becomes confirmed together, by one round-trip. */
 class Confirmation {
@@ -48,7 +58,7 @@ export class Subscriptions {
   }
 
   /** Delivers raw messages. A handler that throws is reported, and harms nobody else. */
-  open(subject: string, queue: string | undefined, handle: (message: Msg) => void): Subscription {
+  open(subject: string, queue: string | undefined, handle: Handle): Subscription {
     const subscription = new PendingSubscription(this, subject, queue, handle)
     this.#subscriptions.add(subscription)
     const { nats } = this.#connection
@@ -134,16 +144,12 @@ class PendingSubscription implements Subscription {
   readonly #owner: Subscriptions
   readonly #subject: string
   readonly #queue: string | undefined
-  readonly #handle: (message: Msg) => void
+  readonly #handle: Handle
   #subscription: NatsSubscription | undefined
+  readonly #underWay = new Set<Promise<void>>()
   confirmation: Confirmation | undefined
 
-  constructor(
-    owner: Subscriptions,
-    subject: string,
-    queue: string | undefined,
-    handle: (message: Msg) => void,
-  ) {
+  constructor(owner: Subscriptions, subject: string, queue: string | undefined, handle: Handle) {
     this.#owner = owner
     this.#subject = subject
     this.#queue = queue
@@ -162,7 +168,8 @@ class PendingSubscription implements Subscription {
         if (error !== null) return
         // The client stops reading, for good, where a callback throws.
         try {
-          this.#handle(message)
+          const handled = this.#handle(message)
+          if (handled !== undefined) this.#track(message.subject, handled)
         } catch (cause) {
           this.#owner.failed(message.subject, cause)
         }
@@ -174,5 +181,28 @@ class PendingSubscription implements Subscription {
     this.#owner.close(this)
     const subscription = this.#subscription
     if (subscription && !subscription.isClosed()) subscription.unsubscribe()
+  }
+
+  async drain(timeoutMs: number): Promise<void> {
+    this.#owner.close(this)
+    const ended = abortController()
+    const limit = delay(timeoutMs, ended.signal)
+    const subscription = this.#subscription
+    // The link may be gone: then nothing comes any more.
+    const last = subscription?.isClosed() === false ? subscription.drain().catch(() => {}) : undefined
+    await Promise.race([last, limit])
+    await Promise.race([this.#idle(), limit])
+    ended.abort()
+  }
+
+  async #idle(): Promise<void> {
+    while (this.#underWay.size > 0) await Promise.all(this.#underWay)
+  }
+
+  #track(subject: string, handled: Promise<void>): void {
+    const done = handled
+      .catch((cause: unknown) => this.#owner.failed(subject, cause))
+      .finally(() => this.#underWay.delete(done))
+    this.#underWay.add(done)
   }
 }
