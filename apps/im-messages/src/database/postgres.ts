@@ -54,14 +54,11 @@ export function postgresEngine({ url, connectionsMax }: PostgresOptions): Engine
     idle_in_transaction_session_timeout: IDLE_WHILE_PUBLISHING_TIMEOUT_MS,
     options: '-c synchronous_commit=off',
   })
-  // An idle connection that ends is replaced by the pool; without a listener it would end the process.
-  for (const each of [pool, relaxedPool]) each.on('error', () => {})
   return {
     pool: guarded(pool),
     relaxedPool: guarded(relaxedPool),
     async migrate() {
       const single = new pg.Pool({ ...common, max: 1, query_timeout: MIGRATION_TIMEOUT_MS })
-      single.on('error', () => {})
       await migrate(guarded(single))
     },
     async close() {
@@ -70,33 +67,37 @@ export function postgresEngine({ url, connectionsMax }: PostgresOptions): Engine
   }
 }
 
-/** Connections that met a failure of the connection itself are not used again. */
+/**
+ * Connections that met a failure of the connection itself are not used again. What the server says when it ends one is
+ * heard from the moment it is made: the pool does not listen while it hands a connection over, and an error that nobody
+ * listens for would end the process.
+ */
 function guarded(pool: pg.Pool): PostgresPool {
+  // An idle connection that ends is replaced by the pool.
+  pool.on('error', () => {})
+  const ends = new WeakMap<object, Error>()
+  pool.on('connect', (client) => {
+    client.on('error', (error) => {
+      // The first one says most.
+      if (!ends.has(client)) ends.set(client, error)
+    })
+  })
   return {
     async connect() {
       const client = await pool.connect()
       let broken = false
-      let ended: Error | undefined
-      // While it is lent out, the pool does not listen for its errors.
-      const onError = (error: Error) => {
-        broken = true
-        // The server may have said why it ended the connection; what comes of that says less.
-        ended ??= error
-      }
-      client.on('error', onError)
       return {
         async query<R>(text: string, parameters: readonly unknown[]): Promise<PostgresQueryResult<R>> {
-          if (broken) throw ended ?? new Error('the connection is broken')
+          if (broken || ends.has(client)) throw ends.get(client) ?? new Error('the connection is broken')
           try {
             return (await client.query(text, parameters as unknown[])) as unknown as PostgresQueryResult<R>
           } catch (error) {
             if (classify(error) === 'away') broken = true
-            throw ended ?? error
+            throw ends.get(client) ?? error
           }
         },
         release(destroy?: boolean) {
-          client.off('error', onError)
-          client.release(destroy === true || broken)
+          client.release(destroy === true || broken || ends.has(client))
         },
       } as PostgresPoolClient
     },
