@@ -28,14 +28,17 @@ export class AppProcess implements Victim {
   async start(): Promise<void> {
     const child = spawn(process.execPath, [this.#script], {
       env: this.#env,
-      stdio: ['ignore', 'ignore', 'pipe'],
+      stdio: ['ignore', 'pipe', 'pipe'],
     })
     this.#child = child
     let complaint = ''
-    child.stderr?.on('data', (chunk) => {
-      complaint = (complaint + chunk).slice(-2_000)
-    })
-    child.once('exit', (code, signal) => {
+    for (const output of [child.stdout, child.stderr]) {
+      output?.on('data', (chunk) => {
+        complaint = (complaint + chunk).slice(-2_000)
+      })
+    }
+    // With all that it had to say.
+    child.once('close', (code, signal) => {
       // Nobody but us may end it.
       if (this.#child === child) this.#died(`${this.name} ended by itself (${code ?? signal}): ${complaint}`)
     })

@@ -73,4 +73,21 @@ describe('clients, while anything may be killed at any time', () => {
     },
     600_000,
   )
+
+  const withPostgres = postgresBin() === undefined ? test.skip : test
+  withPostgres(
+    'the database away (PostgreSQL): RetryError and /readyz say so, nothing is lost, all goes on by itself',
+    async () => {
+      const ledger = await runImChaos({
+        engine: 'postgres',
+        seconds: 0,
+        databaseAwaySeconds: 2,
+        seed: 2,
+        clients: 12,
+      })
+      expect(ledger.violations).toEqual([])
+      expect(ledger.answered.size).toBeGreaterThan(40)
+    },
+    600_000,
+  )
 })

@@ -27,6 +27,10 @@ export class Ledger {
     this.#counts.set(what, (this.#counts.get(what) ?? 0) + by)
   }
 
+  countOf(what: string): number {
+    return this.#counts.get(what) ?? 0
+  }
+
   get counts(): [string, number][] {
     return [...this.#counts]
   }

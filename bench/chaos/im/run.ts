@@ -8,10 +8,13 @@ import { AppProcess, type Victim } from './app-process.ts'
 import { Choices } from './choices.ts'
 import { ImClient, pause } from './client.ts'
 import { Ledger } from './ledger.ts'
+import { databaseOutage } from './outage.ts'
 
 export interface ImChaosOptions {
   readonly engine: 'postgres' | 'pglite'
   readonly seconds: number
+  /** PostgreSQL goes away for so long, once, and nothing else is killed. */
+  readonly databaseAwaySeconds?: number
   readonly seed: number
   readonly print?: (line: string) => void
   readonly clients?: number
@@ -34,7 +37,7 @@ export async function runImChaos(options: ImChaosOptions): Promise<Ledger> {
   const folder = await mkdtemp(join(tmpdir(), 'carillon-chaos-'))
   const nats = await NatsServer.start()
   const postgres = engine === 'postgres' ? await PostgresServer.start() : undefined
-  const [portA, portB] = (await freePorts(2)) as [number, number]
+  const [portA, portB, ...adminPorts] = (await freePorts(postgres ? 4 : 3)) as [number, number, ...number[]]
 
   const common = {
     NATS_URL: nats.url,
@@ -43,7 +46,6 @@ export async function runImChaos(options: ImChaosOptions): Promise<Ledger> {
     LOG_LEVEL: 'fatal',
     CARILLON_HOME: folder,
     IM_ADMIN_PORT: '0',
-    IM_MESSAGES_ADMIN_PORT: '0',
     IM_NOTICE_REDELIVERY_MS: '1000',
     ...(postgres && { IM_DATABASE_URL: postgres.url }),
   }
@@ -51,10 +53,10 @@ export async function runImChaos(options: ImChaosOptions): Promise<Ledger> {
     (port, i) =>
       new AppProcess(`im-gateway ${i + 1}`, 'im-gateway', { ...common, IM_LISTEN_PORT: String(port) }, died),
   )
-  const services = Array.from(
-    { length: postgres ? 2 : 1 },
-    (_, i) => new AppProcess(`im-messages ${i + 1}`, 'im-messages', common, died),
-  )
+  const services = adminPorts.map((port, i) => {
+    const env = { ...common, IM_MESSAGES_ADMIN_PORT: String(port) }
+    return new AppProcess(`im-messages ${i + 1}`, 'im-messages', env, died)
+  })
   const broker: Victim = {
     name: 'nats-server',
     kill: () => nats.halt('SIGKILL'),
@@ -121,9 +123,12 @@ export async function runImChaos(options: ImChaosOptions): Promise<Ledger> {
       }
     })()
 
-    // Kill, and start again.
     await eventually(() => clients.every(({ synced }) => synced), SETTLE_MS)
-    const finish = performance.now() + seconds * 1_000
+    const awaySeconds = options.databaseAwaySeconds
+    if (postgres && awaySeconds !== undefined)
+      await databaseOutage({ postgres, adminPorts, ledger, awaySeconds, print })
+    // Kill, and start again.
+    const finish = performance.now() + (awaySeconds === undefined ? seconds * 1_000 : 0)
     while (performance.now() < finish) {
       const victim = random.pick(victims)
       print(
