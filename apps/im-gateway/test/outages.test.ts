@@ -1,9 +1,8 @@
 import { im } from '@carillon/events'
-import { eventually, loginToken, ManualClock } from '@carillon/testkit'
+import { eventually, loginToken, ManualClock, NatsLink } from '@carillon/testkit'
 import { afterAll, afterEach, beforeAll, expect, test } from '@jest/globals'
 import { encode } from './document.ts'
 import { ImClient, parametersOf, reasonOf } from './im-client.ts'
-import { NatsLink } from './nats-link.ts'
 import { type ImGateway, readMetrics, Stage } from './stage.ts'
 
 let stage: Stage
@@ -143,7 +142,7 @@ test('an instance that is cut off from NATS makes good for what it has missed', 
   await eventually(() => bob.textsOf('group:d').includes('last'))
   expect(bob.textsOf('group:c')).not.toContain('without bob')
   await cutOff.stop()
-  link.close()
+  await link.close()
 }, 120_000)
 
 test('what was missed comes though something newer was pushed before it was asked for', async () => {
@@ -174,7 +173,7 @@ test('what was missed comes though something newer was pushed before it was aske
     await eventually(() => bob.textsOf('group:gap').includes(`missed ${round}`))
   }
   await cutOff.stop()
-  link.close()
+  await link.close()
 }, 120_000)
 
 test('a drain closes with 1012, and tells that the devices have gone', async () => {

@@ -1,6 +1,5 @@
-import { type ChildProcess, spawn } from 'node:child_process'
 import { NoResponders } from '@carillon/bus'
-import { eventually } from '@carillon/testkit'
+import { AppProcess, eventually } from '@carillon/testkit'
 import { afterEach, beforeEach, expect, test } from '@jest/globals'
 import { Coded, Stage } from './stage.ts'
 
@@ -8,26 +7,18 @@ import { Coded, Stage } from './stage.ts'
 const SENDERS = 500
 
 let stage: Stage
-let child: ChildProcess | undefined
+let app: AppProcess | undefined
 beforeEach(async () => {
   stage = await Stage.open('PGlite')
 })
 afterEach(async () => {
-  child?.kill('SIGKILL')
+  await app?.stop('SIGKILL')
   await stage.close()
 })
 
 test('SIGTERM with requests under way: each is answered, or was never taken', async () => {
-  child = spawn(
-    process.execPath,
-    ['--conditions=source', '--import', 'tsx', new URL('../src/main.ts', import.meta.url).pathname],
-    {
-      env: { ...process.env, ...stage.environment(), NODE_OPTIONS: '' },
-      stdio: ['ignore', 'ignore', 'inherit'],
-    },
-  )
-  const exitCode = new Promise((resolve) => child?.once('exit', (code) => resolve(code)))
-  await eventually(async () => (await stage.putGroup('group:a', ['ann'])).error_code === 0, 60_000)
+  app = await AppProcess.start('im-messages', 'IM_MESSAGES', { ...stage.environment(), LOG_LEVEL: 'fatal' })
+  expect(await stage.putGroup('group:a', ['ann'])).toMatchObject({ error_code: 0 })
   const ann = stage.user('ann')
   const answered: string[] = []
   const notTaken: string[] = []
@@ -47,7 +38,7 @@ test('SIGTERM with requests under way: each is answered, or was never taken', as
     }
   })
   await eventually(() => answered.length > 2_000)
-  child.kill('SIGTERM')
+  const exitCode = app.stop('SIGTERM')
   await Promise.all(senders)
   expect(await exitCode).toBe(0)
   expect(others).toEqual([])
