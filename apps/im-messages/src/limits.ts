@@ -20,10 +20,14 @@ export const limits = {
   answerBytesMax: 768 * 1024,
   /** Messages in one push; one message alone may be larger. */
   pushBytesMax: 256 * 1024,
+  /** Messages that are pushed to their sender again because they were sent again, in one commit. */
+  echoBytesMax: 64 * 1024,
   /** Members of one conversation. */
   membersMax: 10_000,
   /** One notice. */
   noticeBytesMax: 64 * 1024,
+  /** One notice, times the users that it is for: it is stored for each. */
+  noticeBatchBytesMax: 16 * 1024 * 1024,
   /** Notices a device has in flight. */
   noticesInFlightMax: 20,
   /** Devices of one user whose positions are kept: beyond, the one that was not seen for longest is forgotten. */

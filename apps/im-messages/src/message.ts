@@ -24,6 +24,9 @@ export interface StoredMessage {
   readonly body: Uint8Array
 }
 
+/** A message that has its place already; its bytes, unless there are too many to push them again. */
+export type PlacedMessage = Omit<StoredMessage, 'body'> & { readonly body: Uint8Array | undefined }
+
 /**
  * Checks what a client wrote, and takes out what the server sets. `data` is changed. A message without options is
  * an ordinary one: stored, and counted as unread.

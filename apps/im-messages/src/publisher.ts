@@ -1,9 +1,10 @@
 import type { Bus } from '@carillon/bus'
 import { encodeMessagePush, encodeNoticePush } from '@carillon/codec'
 import { IM_SEQ_HEADER, im } from '@carillon/events'
+import type { Echo } from './echoes.ts'
 import { limits } from './limits.ts'
-import type { IncomingMessage } from './message.ts'
-import { printStored, printUnstored, type StoredMessage } from './message.ts'
+import { printStored, printUnstored } from './message.ts'
+import type { Unstored } from './store/commit-plan.ts'
 import type { NoticeEntry } from './store/inbox.ts'
 import type { Entry } from './store/outbox.ts'
 
@@ -55,15 +56,18 @@ export class Publisher {
     this.#bus.publish(im.pushUser, { userId }, encodeNoticePush([body]))
   }
 
-  /** A message that is not stored, for who is connected. */
-  unstored(message: IncomingMessage, serverTimeMs: number): void {
-    this.#push(message.convId, [printUnstored(message, serverTimeMs)])
+  /** Messages of one conversation that are not stored, for who is connected. */
+  unstored({ convId, messages, serverTimeMs }: Unstored): void {
+    this.#messages(
+      convId,
+      messages.map((message) => printUnstored(message, serverTimeMs)),
+    )
   }
 
-  /** To its sender again: a message that was sent before. */
-  echo(senderId: string, message: StoredMessage): void {
+  /** To their sender again: messages that were sent before. */
+  echo({ senderId, messages }: Echo): void {
     this.#pushes += 1
-    this.#bus.publish(im.pushUser, { userId: senderId }, encodeMessagePush([printStored(message)]))
+    this.#bus.publish(im.pushUser, { userId: senderId }, encodeMessagePush(messages.map(printStored)))
   }
 
   /** Resolves when the broker has everything that was published before. */
@@ -80,13 +84,20 @@ export class Publisher {
     }
   }
 
-  /** As few pushes as the size of a NATS message allows. The last sequence number of each is known from behind. */
-  #messages(convId: string, messages: readonly Uint8Array[], lastSeq: number): void {
+  /**
+   * As few pushes as the size of a NATS message allows. The last sequence number of each is known from behind; messages
+   * that are not stored have none.
+   */
+  #messages(convId: string, messages: readonly Uint8Array[], lastSeq?: number): void {
     let first = 0
     let bytes = 0
     for (const [i, message] of messages.entries()) {
       if (i > first && bytes + message.length > limits.pushBytesMax) {
-        this.#push(convId, messages.slice(first, i), lastSeq - (messages.length - i))
+        this.#push(
+          convId,
+          messages.slice(first, i),
+          lastSeq === undefined ? undefined : lastSeq - (messages.length - i),
+        )
         first = i
         bytes = 0
       }

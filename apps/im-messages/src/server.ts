@@ -7,6 +7,7 @@ import type { MessagesConfig } from './config.ts'
 import { Database } from './database/database.ts'
 import { embeddedEngine } from './database/embedded.ts'
 import { postgresEngine } from './database/postgres.ts'
+import { echoesOf } from './echoes.ts'
 import { GroupCommit } from './group-commit.ts'
 import { catchUp, listConversations } from './handlers/gateway.ts'
 import { getMessage } from './handlers/get-message.ts'
@@ -20,7 +21,7 @@ import { Publisher } from './publisher.ts'
 import { badRequest, Code } from './refusal.ts'
 import { type Answer, REQUEST_DEADLINE_MS, Requests } from './requests.ts'
 import { RetentionWalk } from './retention-walk.ts'
-import type { Committed } from './store/commit-plan.ts'
+import { type Committed, unstoredOf } from './store/commit-plan.ts'
 import { sendDue } from './store/delayed.ts'
 import { clearUp } from './store/upkeep.ts'
 import { Worker } from './worker.ts'
@@ -73,14 +74,10 @@ export function create(config: MessagesConfig, overrides: Overrides = {}) {
     commits.observe(seconds)
     batches.observe(done.messages.length)
     outboxes.committed(done)
-    for (const outcome of done.outcomes) {
-      for (const receipt of outcome.ok ? outcome.receipts : []) {
-        // Best effort: these two are not promised, and a client that misses an echo sends again.
-        if (!bus.connected) continue
-        if (receipt.type === 'unstored') publisher.unstored(receipt.message, receipt.serverTimeMs)
-        if (receipt.type === 'duplicate') publisher.echo(receipt.senderId, receipt.message)
-      }
-    }
+    // Best effort: these two are not promised, and a client that misses an echo sends again.
+    if (!bus.connected) return
+    for (const unstored of unstoredOf(done)) publisher.unstored(unstored)
+    for (const echo of echoesOf(done)) publisher.echo(echo)
   }
 
   // Delayed messages → conversations, when they are due.

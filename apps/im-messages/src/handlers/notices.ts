@@ -71,6 +71,11 @@ export async function sendNotice(
     throw badRequest(`the notice has more than ${limits.noticeBytesMax} bytes`)
   }
   const receivers = [...new Set(userIds)]
+  if (body.length * receivers.length > limits.noticeBatchBytesMax) {
+    throw badRequest(
+      `the notice has more than ${limits.noticeBatchBytesMax} bytes for all its users together`,
+    )
+  }
   if (notice.options?.onlinePushOnce) await pushOnce(receivers, body)
   else {
     await database.run((session) =>

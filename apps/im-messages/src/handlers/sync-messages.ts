@@ -5,7 +5,7 @@ import type { Database } from '../database/database.ts'
 import { limits } from '../limits.ts'
 import { printPlaceholder, printStored } from '../message.ts'
 import { badRequest, forbidden } from '../refusal.ts'
-import { membershipsIn, messagesAt, type Place } from '../store/history.ts'
+import { firstMessagesAt, membershipsIn, type Place } from '../store/history.ts'
 
 const MESSAGES_FIELD = 2
 
@@ -25,7 +25,10 @@ export async function syncMessages(
   const stranger = convIds.find((convId) => !known.has(convId))
   if (stranger !== undefined) throw forbidden(`not a member of ${stranger}`)
   const visible = places.filter(({ convId, seq }) => seq > (known.get(convId)?.minSeq ?? 0))
-  const found = await database.run((session) => messagesAt(session, visible))
+  const found = await database.run((session) =>
+    // What does not fit into the answer is asked for again.
+    firstMessagesAt(session, visible, limits.answerBytesMax),
+  )
   const byPlace = new Map(found.map((message) => [`${message.seq} ${message.convId}`, message]))
   const answers = places.map((place) => {
     const message = byPlace.get(`${place.seq} ${place.convId}`)

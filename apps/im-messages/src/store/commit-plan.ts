@@ -1,5 +1,5 @@
 import { parseConversationId } from '../conversation-id.ts'
-import type { IncomingMessage, StoredMessage } from '../message.ts'
+import type { IncomingMessage, PlacedMessage, StoredMessage } from '../message.ts'
 import { badRequest, forbidden, type Refusal } from '../refusal.ts'
 import type { Counters } from './conversations.ts'
 
@@ -16,7 +16,7 @@ export interface Send {
 export type Receipt =
   | { readonly type: 'stored'; readonly message: StoredMessage }
   /** It was stored before, under the same clientMsgId: this is the first one. */
-  | { readonly type: 'duplicate'; readonly message: StoredMessage; readonly senderId: string }
+  | { readonly type: 'duplicate'; readonly message: PlacedMessage; readonly senderId: string }
   | { readonly type: 'unstored'; readonly message: IncomingMessage; readonly serverTimeMs: number }
   | { readonly type: 'delayed'; readonly clientMsgId: string; readonly convId: string }
 
@@ -30,7 +30,7 @@ export interface Known {
   /** Keys are {@link memberKey}. */
   readonly members: ReadonlySet<string>
   /** Messages that are stored under the same clientMsgId. Keys are {@link messageKey}. */
-  readonly stored: ReadonlyMap<string, StoredMessage>
+  readonly stored: ReadonlyMap<string, PlacedMessage>
   /** Messages that are accepted and not due. */
   readonly delayed: ReadonlySet<string>
 }
@@ -72,7 +72,7 @@ export function planCommit(sends: readonly Send[], known: Known, nowMs: number):
   const counters = new Map<string, Counters>()
   const messages: (StoredMessage & IncomingMessage)[] = []
   const delayed: { message: IncomingMessage; dueAtMs: number; index: number }[] = []
-  const placed = new Map<string, StoredMessage>(known.stored)
+  const placed = new Map<string, PlacedMessage>(known.stored)
   const waiting = new Set<string>(known.delayed)
 
   const place = (message: IncomingMessage): StoredMessage & IncomingMessage => {
@@ -107,6 +107,28 @@ export function planCommit(sends: readonly Send[], known: Known, nowMs: number):
     return { ok: true, receipts }
   })
   return { outcomes, messages, delayed, counters }
+}
+
+export interface Unstored {
+  readonly convId: string
+  readonly serverTimeMs: number
+  readonly messages: readonly IncomingMessage[]
+}
+
+/** Messages that are pushed and not stored, by conversation, in the order of their coming. */
+export function unstoredOf({ outcomes }: Pick<Plan, 'outcomes'>): Unstored[] {
+  const unstored = new Map<string, Unstored & { readonly messages: IncomingMessage[] }>()
+  for (const outcome of outcomes) {
+    for (const receipt of outcome.ok ? outcome.receipts : []) {
+      if (receipt.type !== 'unstored') continue
+      const { message, serverTimeMs } = receipt
+      const { convId } = message
+      const of = unstored.get(convId)
+      if (of === undefined) unstored.set(convId, { convId, serverTimeMs, messages: [message] })
+      else of.messages.push(message)
+    }
+  }
+  return [...unstored.values()]
 }
 
 function refuse(

@@ -1,6 +1,7 @@
 import { sql } from 'kysely'
 import type { Session } from '../database/database.ts'
-import type { StoredMessage } from '../message.ts'
+import { limits } from '../limits.ts'
+import type { PlacedMessage } from '../message.ts'
 import {
   type Committed,
   type Known,
@@ -57,7 +58,7 @@ async function lookUp(session: Session, sends: readonly Send[]): Promise<Omit<Kn
     client_msg_id: string
     seq: number
     server_time: number
-    body: Uint8Array
+    body: Uint8Array | null
   }>`
     with asked as (
       select * from unnest(
@@ -71,14 +72,16 @@ async function lookUp(session: Session, sends: readonly Send[]): Promise<Omit<Kn
       ${textArray(senders.map((name) => name.convId))}, ${textArray(senders.map((name) => name.senderId))}
     ) as s (conv_id, user_id) using (conv_id, user_id)
     union all
-    select 'stored', sender_id, conv_id, client_msg_id, seq, server_time, body
+    select 'stored', sender_id, conv_id, client_msg_id, seq, server_time,
+      case when sum(octet_length(body)) over (partition by sender_id order by conv_id, seq)
+        <= ${limits.echoBytesMax}::int then body end
     from messages join asked using (sender_id, client_msg_id, conv_id)
     union all
     select 'delayed', sender_id, conv_id, client_msg_id, null, null, null
     from delayed_messages join asked using (sender_id, client_msg_id, conv_id)`.execute(session)
 
   const members = new Set<string>()
-  const stored = new Map<string, StoredMessage>()
+  const stored = new Map<string, PlacedMessage>()
   const delayed = new Set<string>()
   for (const row of rows) {
     const name = { senderId: row.sender_id, convId: row.conv_id, clientMsgId: row.client_msg_id }
@@ -91,7 +94,7 @@ async function lookUp(session: Session, sends: readonly Send[]): Promise<Omit<Kn
           convId: row.conv_id,
           seq: row.seq,
           serverTimeMs: row.server_time,
-          body: row.body,
+          body: row.body ?? undefined,
         })
         break
       case 'delayed':

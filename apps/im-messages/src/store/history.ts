@@ -89,6 +89,27 @@ export async function messagesAt(session: Session, places: readonly Place[]): Pr
   return rows.map(message)
 }
 
+/**
+ * As {@link messagesAt}, of as many places from the front as hold so many bytes, and of the one with which they hold more:
+ * what is not needed is not read.
+ */
+export async function firstMessagesAt(
+  session: Session,
+  places: readonly Place[],
+  bytesMax: number,
+): Promise<StoredMessage[]> {
+  if (places.length === 0) return []
+  const { rows } = await sql<MessageRow>`
+    select conv_id, seq, server_time, body from (
+      select conv_id, seq, server_time, body,
+        sum(octet_length(body)) over (order by place) - octet_length(body) as bytes_before
+      from unnest(
+        ${textArray(places.map((place) => place.convId))}, ${bigintArray(places.map((place) => place.seq))}
+      ) with ordinality as w (conv_id, seq, place) join messages using (conv_id, seq)
+    ) as m where bytes_before <= ${bytesMax}::bigint`.execute(session)
+  return rows.map(message)
+}
+
 /** A user's own message by the id the client gave it, in a conversation that the user is still a member of. */
 export async function messageByClientMsgId(
   session: Session,

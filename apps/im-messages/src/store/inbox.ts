@@ -1,7 +1,7 @@
 import { sql } from 'kysely'
 import type { Database, Session } from '../database/database.ts'
 import { limits } from '../limits.ts'
-import type { Publish } from './outbox.ts'
+import { firstBytes, type Publish } from './outbox.ts'
 import { bigintArray, textArray } from './packed.ts'
 
 export interface StoredNotice {
@@ -169,21 +169,28 @@ export async function drainNoticeOutbox(
   publish: Publish<NoticeEntry>,
 ): Promise<boolean> {
   const drain = async (session: Session): Promise<boolean> => {
-    const lock = database.shared ? sql`for update of o` : sql``
-    const { rows } = await sql<{ user_id: string; pos: number; body: Uint8Array | null }>`
-      select o.user_id, o.pos, n.body
-      from notice_outbox o left join notices n on n.user_id = o.user_id and n.pos = o.pos
-      where o.user_id = any(${textArray(userIds)}) order by o.user_id, o.pos limit ${ROWS_MAX} ${lock}`.execute(
+    const lock = database.shared ? sql`for update` : sql``
+    const { rows } = await sql<{ user_id: string; pos: number; bytes: number }>`
+      select user_id, pos, bytes from notice_outbox
+      where user_id = any(${textArray(userIds)}) order by user_id, pos limit ${ROWS_MAX} ${lock}`.execute(
       session,
     )
-    if (rows.length === 0) return false
-    const entries = rows.flatMap(({ user_id: userId, body }) => (body === null ? [] : [{ userId, body }]))
-    await publish(entries)
+    const taken = firstBytes(rows)
+    if (taken.length === 0) return false
+    const places = sql`unnest(
+      ${textArray(taken.map((row) => row.user_id))}, ${bigintArray(taken.map((row) => row.pos))}
+    ) as w (user_id, pos)`
+    // Retention may have been there first.
+    const found = await sql<{ user_id: string; body: Uint8Array }>`
+      select user_id, body from ${places} join notices using (user_id, pos) order by user_id, pos`.execute(
+      session,
+    )
+    await publish(found.rows.map(({ user_id: userId, body }) => ({ userId, body })))
     await sql`
-      delete from notice_outbox o using unnest(
-        ${textArray(rows.map((row) => row.user_id))}, ${bigintArray(rows.map((row) => row.pos))}
-      ) as w (user_id, pos) where o.user_id = w.user_id and o.pos = w.pos`.execute(session)
-    return rows.length === ROWS_MAX
+      delete from notice_outbox o using ${places} where o.user_id = w.user_id and o.pos = w.pos`.execute(
+      session,
+    )
+    return taken.length < rows.length || rows.length === ROWS_MAX
   }
   return database.shared ? database.relaxedTransaction(drain) : database.run(drain)
 }

@@ -63,7 +63,7 @@ export async function drainOutbox(
 }
 
 /** As many as may be in memory at once, at least one. */
-function firstBytes<R extends { readonly bytes: number }>(rows: readonly R[]): readonly R[] {
+export function firstBytes<R extends { readonly bytes: number }>(rows: readonly R[]): readonly R[] {
   let bytes = 0
   const end = rows.findIndex((row, i) => {
     bytes += row.bytes
