@@ -1,5 +1,6 @@
 import { parseArgs } from 'node:util'
 import { campusCase } from './campus.ts'
+import { deploy } from './deploy.ts'
 import { im } from './im.ts'
 import { voice } from './voice.ts'
 
@@ -17,7 +18,7 @@ export interface ChaosOptions {
 /** A case answers what did not hold; nothing, if everything did. */
 export type ChaosCase = (options: ChaosOptions) => Promise<readonly string[]>
 
-const cases: Readonly<Record<string, ChaosCase>> = { campus: campusCase, im, voice }
+const cases: Readonly<Record<string, ChaosCase>> = { campus: campusCase, deploy, im, voice }
 
 const { positionals, values } = parseArgs({
   allowPositionals: true,

@@ -1,0 +1,114 @@
+import { signDevice } from '@carillon/auth'
+import { campus } from '@carillon/events'
+import { eventually } from '@carillon/testkit'
+import { io, type Socket } from 'socket.io-client'
+import type { Traffic, TrafficOptions } from './traffic.ts'
+
+const KEY = 'key'
+const PUBLISH_MS = 2_000
+const SETTLE_MS = 60_000
+const EVENT = 'bind_class'
+
+/** One device with the real client, which comes back to wherever discovery sends it. */
+class Board {
+  readonly serialNo: string
+  published = 0
+  acked = 0
+  readonly #options: TrafficOptions
+  #socket: Socket | undefined
+  #stopped = false
+
+  constructor(serialNo: string, options: TrafficOptions) {
+    this.serialNo = serialNo
+    this.#options = options
+  }
+
+  async connect(): Promise<void> {
+    const { endPoints, sessions } = this.#options
+    const url = (await endPoints.of('campus')).replace(/^ws/, 'http')
+    if (this.#stopped) return
+    const socket = io(url, {
+      path: '/socket/socket.io',
+      transports: ['websocket'],
+      forceNew: true,
+      reconnection: false,
+      timeout: 10_000,
+    })
+    this.#socket = socket
+    const again = () => {
+      socket.disconnect()
+      if (!this.#stopped) void endPoints.backOff().then(() => this.connect())
+    }
+    const signature = signDevice({ serialNo: this.serialNo, deviceKey: KEY })
+    let authenticated = false
+    socket.on('connect', () => socket.emit('authentication', { signature }))
+    socket.on('auth:ok', () => {
+      authenticated = true
+      sessions.opened(this.serialNo)
+    })
+    socket.on('connect_error', again)
+    socket.on('disconnect', (reason) => {
+      if (this.#stopped) return
+      if (authenticated) sessions.closed(this.serialNo, reason)
+      again()
+    })
+    socket.on(EVENT, ({ id }: { id: number }, callback: (answer: object) => void) => {
+      this.acked = Math.max(this.acked, id)
+      callback({ ack: true })
+    })
+  }
+
+  async publish(): Promise<void> {
+    const n = this.published + 1
+    const at = { serialNo: this.serialNo, event: EVENT }
+    await this.#options.bus.publishStored(campus.outbox, at, { id: n })
+    this.published = n
+  }
+
+  stop(): void {
+    this.#stopped = true
+    this.#socket?.disconnect()
+  }
+}
+
+/** Class boards; of the durable events that are published to each, the last one is acknowledged in the end. */
+export function campusTraffic(options: TrafficOptions): Traffic {
+  const { clients, bus, sessions, random } = options
+  const boards = Array.from({ length: clients }, (_, i) => new Board(`ROLLOUT${i}`, options))
+  let publishing: Promise<unknown>[] = []
+  let timer: NodeJS.Timeout | undefined
+  return {
+    async start() {
+      for (const { serialNo } of boards) {
+        await eventually(async () => {
+          await bus.request(campus.device_put, {}, { serial_no: serialNo, device_key: KEY })
+          return true
+        })
+      }
+      await Promise.all(boards.map((board) => board.connect()))
+      await eventually(() => sessions.connected === clients, 60_000)
+      timer = setInterval(() => {
+        publishing = boards.flatMap((board) => (random() < 0.5 ? [board.publish().catch(() => {})] : []))
+      }, PUBLISH_MS)
+    },
+    async finish() {
+      clearInterval(timer)
+      await Promise.all(publishing)
+      for (const board of boards) await board.publish()
+      const behind = () => boards.filter(({ acked, published }) => acked < published)
+      await eventually(() => behind().length === 0, SETTLE_MS).catch(() => {})
+      const lost = behind().map(
+        ({ serialNo, acked, published }) => `${serialNo} has ${acked} of ${published}`,
+      )
+      return {
+        expected: boards.reduce((sum, { published }) => sum + published, 0),
+        missed: lost.length,
+        broken: lost.slice(0, 5),
+      }
+    },
+    stop() {
+      clearInterval(timer)
+      for (const board of boards) board.stop()
+    },
+  }
+}
