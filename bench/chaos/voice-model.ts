@@ -2,13 +2,13 @@ import { randomUUID } from 'node:crypto'
 import { Bus } from '@carillon/bus'
 import { voice, voiceEventsStream } from '@carillon/events'
 import { AppProcess, eventually } from '@carillon/testkit'
-import type { NatsCluster } from './nats-cluster.ts'
 import { VoiceUser } from './voice-clients.ts'
 
 export interface VoiceFleetOptions {
   readonly instances: number
   readonly users: number
   readonly rooms: number
+  readonly natsServers: 1 | 3
   readonly environment?: NodeJS.ProcessEnv
 }
 
@@ -31,7 +31,7 @@ export class VoiceFleet {
   readonly users: readonly VoiceUser[]
   readonly instances: (AppProcess | undefined)[] = []
   readonly asked: Asked[] = []
-  readonly #nats: NatsCluster
+  readonly #natsUrl: string
   readonly #options: VoiceFleetOptions
   /** What must have happened: evictions by user, and how often a room with somebody left in it was told. */
   readonly #evictions = new Map<string, number>()
@@ -39,18 +39,18 @@ export class VoiceFleet {
   readonly #run = randomUUID().slice(0, 8)
   #publishing: NodeJS.Timeout | undefined
 
-  private constructor(nats: NatsCluster, options: VoiceFleetOptions) {
-    this.#nats = nats
+  private constructor(natsUrl: string, options: VoiceFleetOptions) {
+    this.#natsUrl = natsUrl
     this.#options = options
-    this.bus = new Bus({ url: nats.url, name: 'chaos', replicas: nats.size })
+    this.bus = new Bus({ url: natsUrl, name: 'chaos', replicas: options.natsServers })
     this.users = Array.from(
       { length: options.users },
       (_, i) => new VoiceUser(`${this.#run}-u${i}`, `${this.#run}-room${i % options.rooms}`),
     )
   }
 
-  static async start(nats: NatsCluster, options: VoiceFleetOptions): Promise<VoiceFleet> {
-    const fleet = new VoiceFleet(nats, options)
+  static async start(natsUrl: string, options: VoiceFleetOptions): Promise<VoiceFleet> {
+    const fleet = new VoiceFleet(natsUrl, options)
     fleet.bus.start()
     await eventually(() => fleet.bus.connected, 30_000)
     for (let i = 0; i < options.instances; i++) await fleet.startInstance(i)
@@ -60,8 +60,8 @@ export class VoiceFleet {
 
   async startInstance(index: number): Promise<void> {
     this.instances[index] = await AppProcess.start('voice-room-ws', 'VOICE', {
-      NATS_URL: this.#nats.url,
-      NATS_REPLICAS: String(this.#nats.size),
+      NATS_URL: this.#natsUrl,
+      NATS_REPLICAS: String(this.#options.natsServers),
       ...this.#options.environment,
     })
   }

@@ -1,15 +1,23 @@
 import { setTimeout as sleep } from 'node:timers/promises'
+import { voiceUsers, voiceWorkStream } from '@carillon/events'
+import { NatsCluster, NatsServer } from '@carillon/testkit'
 import type { ChaosCase, ChaosOptions } from './main.ts'
-import { NatsCluster } from './nats-cluster.ts'
 import { seeded } from './random.ts'
 import type { VoiceUser } from './voice-clients.ts'
 import { VoiceFleet, type VoiceFleetOptions } from './voice-model.ts'
 
-type Fault = 'kill' | 'stop' | 'nats'
-const FAULTS: readonly Fault[] = ['kill', 'stop', 'nats']
+/** An instance is killed or suspended; the leader of a NATS cluster is killed; or all of NATS is away for a minute. */
+type Fault = 'kill' | 'stop' | 'nats' | 'outage'
+const FAULTS: readonly Fault[] = ['kill', 'stop', 'nats', 'outage']
+const MIXED: readonly Fault[] = ['kill', 'stop']
 
 const SETTLED_WITHIN_MS = 30_000
 const STOPPED_MS = 40_000
+const OUTAGE_MS = 60_000
+/** With leaders of NATS that are killed meanwhile, everything may take so much longer. */
+const SETTLED_WITH_NATS_MS = 90_000
+const NODES = [0, 1, 2]
+const LEADER_KILL_MS = 5_000
 /** After an instance wakes, or a server comes back: time for what must not happen. */
 const AFTERMATH_MS = 5_000
 const NOTICES_PER_SECOND = 20
@@ -19,11 +27,13 @@ export interface VoiceChaos extends VoiceFleetOptions {
   readonly faults: readonly Fault[]
   /** One after the other; otherwise at random. */
   readonly inTurn?: boolean
+  /** Meanwhile NATS's leaders are killed, one after the other. */
+  readonly killLeaders?: boolean
   readonly rounds: number
   readonly untilMs?: number
   readonly seed: number
-  readonly natsServers: 1 | 3
   readonly stoppedMs?: number
+  readonly outageMs?: number
   /** How long notices are published after the fault. */
   readonly publishMs?: number
   readonly print: (line: string) => void
@@ -31,7 +41,9 @@ export interface VoiceChaos extends VoiceFleetOptions {
 
 /** 500 users in 100 rooms over three instances: whatever fails, each of its users is evicted exactly once. */
 export const voice: ChaosCase = async (options: ChaosOptions) => {
-  const wanted = options.fault === undefined || options.fault === 'mixed' ? FAULTS : [options.fault as Fault]
+  const mixed = options.fault === 'mixed'
+  const all = options.fault === undefined ? FAULTS : MIXED
+  const wanted = options.fault === undefined || mixed ? all : [options.fault as Fault]
   if (wanted.some((fault) => !FAULTS.includes(fault)))
     return [`there is no fault ${options.fault}; faults: ${[...FAULTS, 'mixed'].join(', ')}`]
   return voiceChaos({
@@ -40,10 +52,11 @@ export const voice: ChaosCase = async (options: ChaosOptions) => {
     rooms: 100,
     faults: wanted,
     inTurn: options.fault === undefined,
+    killLeaders: mixed,
     rounds: options.minutes === undefined ? options.rounds : Number.POSITIVE_INFINITY,
     ...(options.minutes !== undefined && { untilMs: performance.now() + options.minutes * 60_000 }),
     seed: options.seed,
-    natsServers: wanted.includes('nats') ? 3 : 1,
+    natsServers: wanted.includes('nats') || mixed ? 3 : 1,
     print: options.print,
   })
 }
@@ -51,11 +64,15 @@ export const voice: ChaosCase = async (options: ChaosOptions) => {
 export async function voiceChaos(options: VoiceChaos): Promise<readonly string[]> {
   const { faults, rounds, untilMs = Number.POSITIVE_INFINITY, seed, print } = options
   const random = seeded(seed)
-  const nats = await NatsCluster.start(options.natsServers)
+  const nats = options.natsServers === 3 ? await NatsCluster.start() : await NatsServer.start()
   let fleet: VoiceFleet | undefined
+  const leaders = { kill: true }
+  let killing: Promise<void> | undefined
   try {
-    fleet = await VoiceFleet.start(nats, options)
+    fleet = await VoiceFleet.start(nats.url, options)
     print(`${options.users} users in ${options.rooms} rooms over ${options.instances} instances`)
+    if (options.killLeaders && nats instanceof NatsCluster)
+      killing = killLeaders(nats, random, leaders, print)
     for (let round = 1; round <= rounds && performance.now() < untilMs; round++) {
       const fault = faults[
         options.inTurn ? (round - 1) % faults.length : Math.floor(random() * faults.length)
@@ -71,6 +88,8 @@ export async function voiceChaos(options: VoiceChaos): Promise<readonly string[]
     }
     return []
   } finally {
+    leaders.kill = false
+    await killing
     await fleet?.stop()
     await nats.stop()
   }
@@ -79,10 +98,16 @@ export async function voiceChaos(options: VoiceChaos): Promise<readonly string[]
 async function play(
   fault: Fault,
   fleet: VoiceFleet,
-  nats: NatsCluster,
+  nats: NatsCluster | NatsServer,
   random: () => number,
-  { stoppedMs = STOPPED_MS, publishMs = PUBLISH_MS }: VoiceChaos,
+  {
+    stoppedMs = STOPPED_MS,
+    publishMs = PUBLISH_MS,
+    outageMs = OUTAGE_MS,
+    killLeaders: leadersDie,
+  }: VoiceChaos,
 ): Promise<string[]> {
+  const withinMs = leadersDie ? SETTLED_WITH_NATS_MS : SETTLED_WITHIN_MS
   await sleep(1_000)
   const index = Math.floor(random() * fleet.instances.length)
   const instance = fleet.instances[index]
@@ -95,7 +120,7 @@ async function play(
       await instance.stop('SIGKILL')
       for (const user of lost) user.die()
       fleet.expectEvicted(lost)
-      const differences = await settled(fleet, publishMs)
+      const differences = await settled(fleet, publishMs, withinMs)
       await fleet.startInstance(index)
       return differences
     }
@@ -104,7 +129,7 @@ async function play(
       for (const user of lost) user.silence()
       fleet.expectEvicted(lost)
       const since = performance.now()
-      const differences = await settled(fleet, publishMs)
+      const differences = await settled(fleet, publishMs, withinMs)
       await sleep(Math.max(0, stoppedMs - (performance.now() - since)))
       instance.signal('SIGCONT')
       await sleep(AFTERMATH_MS)
@@ -112,11 +137,17 @@ async function play(
       return differences.length > 0 ? differences : fleet.differences()
     }
     case 'nats': {
-      const server = Math.floor(random() * nats.size)
-      await nats.halt(server, 'SIGKILL')
+      if (!(nats instanceof NatsCluster)) throw new Error('a leader is one of several servers')
+      await killLeader(nats, random)
       await sleep(AFTERMATH_MS)
-      nats.resume(server)
-      await sleep(AFTERMATH_MS)
+      return settled(fleet, publishMs)
+    }
+    case 'outage': {
+      if (nats instanceof NatsCluster) await Promise.all(NODES.map((node) => nats.kill(node)))
+      else await nats.halt('SIGKILL')
+      await sleep(outageMs)
+      if (nats instanceof NatsCluster) await Promise.all(NODES.map((node) => nats.resume(node)))
+      else await nats.resume()
       return settled(fleet, publishMs)
     }
     default:
@@ -124,13 +155,39 @@ async function play(
   }
 }
 
+/** Kills the server that leads the users' bucket or the work queue, and starts it again some seconds later. */
+async function killLeader(nats: NatsCluster, random: () => number): Promise<number> {
+  const leader = await nats.leaderOf(random() < 0.5 ? `KV_${voiceUsers.name}` : voiceWorkStream.name)
+  await nats.kill(leader)
+  await sleep(AFTERMATH_MS)
+  await nats.resume(leader)
+  return leader
+}
+
+async function killLeaders(
+  nats: NatsCluster,
+  random: () => number,
+  leaders: { readonly kill: boolean },
+  print: (line: string) => void,
+): Promise<void> {
+  while (leaders.kill) {
+    await sleep(LEADER_KILL_MS * (0.5 + random()))
+    if (leaders.kill)
+      print(`  NATS server ${await killLeader(nats, random)} was killed as leader, and started again`)
+  }
+}
+
 /** Waits until the model holds, or the time for it is over; answers what does not hold then. */
-async function settled(fleet: VoiceFleet, publishMs: number): Promise<string[]> {
-  const deadline = performance.now() + SETTLED_WITHIN_MS
+async function settled(
+  fleet: VoiceFleet,
+  publishMs: number,
+  withinMs = SETTLED_WITHIN_MS,
+): Promise<string[]> {
+  const deadline = performance.now() + withinMs
   let publishing = true
   for (;;) {
     // New notices are no part of what has to be over by then.
-    if (publishing && performance.now() > deadline - SETTLED_WITHIN_MS + publishMs) {
+    if (publishing && performance.now() > deadline - withinMs + publishMs) {
       fleet.stopPublishing()
       publishing = false
     }
