@@ -1,4 +1,4 @@
-import type { webcrypto } from 'node:crypto'
+import { hash, type webcrypto } from 'node:crypto'
 import { type CompactVerifyGetKey, compactVerify, errors, type JWTPayload, SignJWT } from 'jose'
 import { LRUCache } from 'lru-cache'
 import { type ClaimTimes, registeredTimes } from './claim-times.ts'
@@ -102,24 +102,26 @@ export function createTokenVerifier(options: TokenOptions): VerifyToken {
 
   // Clients come back with the same token, some of them every half minute: the signature need not be checked
   // each time, the times below are. Bounded in age, so that a withdrawn key does not live on.
+  // Known by their digests: a token itself is longer, and a secret.
   const verified = new LRUCache<string, JWTPayload>({
     max: CACHED_MAX,
     ttl: CACHED_MS,
     maxSize: CACHED_BYTES_MAX,
-    sizeCalculation: (_claims, token) => token.length * 3,
   })
 
   return async (token) => {
     if (token === undefined || token === '') return refuse('missing')
     if (token.length > TOKEN_LENGTH_MAX || !isCanonical(token)) return refuse('malformed')
-    let claims = verified.get(token)
+    const digest = hash('sha256', token, 'base64')
+    let claims = verified.get(digest)
     if (claims === undefined) {
       try {
         claims = parseClaims(await verifySignature(token))
       } catch (error) {
         return refuse(failureOf(error))
       }
-      if (claims !== undefined) verified.set(token, claims)
+      // Claims take no more than three times the room of their text.
+      if (claims !== undefined) verified.set(digest, claims, { size: token.length * 3 })
     }
     if (claims === undefined || (issuer && claims.iss !== issuer)) return refuse('malformed')
     if (audience && ![claims.aud].flat().includes(audience)) return refuse('malformed')
