@@ -58,22 +58,37 @@ export function create(config: AuctionConfig, overrides: Overrides = {}) {
 
   const verify = createTokenVerifier({ ...config.auth, now: () => clock.now() })
   const authenticate = authenticateByToken(verify, (request) => (request.params as { token?: string }).token)
-  listener.accept(['/ws/:token', '/ws', '/ws/'], authenticate, (connection): Handler => {
-    const session = new Session()
-    const limits: SessionLimits = {
-      subscriptionsMax: config.subscriptionsMax,
-      refusal: (topic) => quota.refusal(connection.share, topic),
+  listener.accept(['/ws/:token', '/ws', '/ws/'], authenticate, (connection) => new Client(connection))
+
+  /** A class, because closures for each connection weigh more than what they hold. */
+  class Client implements Handler {
+    readonly #connection: Connection
+    readonly #session = new Session()
+
+    constructor(connection: Connection) {
+      this.#connection = connection
     }
-    return {
-      text(frame) {
-        for (const effect of step(session, parseCommand(frame), limits)) perform(effect, connection)
-      },
-      closed() {
-        for (const effect of leave(session)) perform(effect, connection)
-      },
-      subscriptions: () => [...session.subscriptions()].map(topicOf),
+
+    text(frame: string): void {
+      const limits: SessionLimits = {
+        subscriptionsMax: config.subscriptionsMax,
+        refusal: (topic) => quota.refusal(this.#connection.share, topic),
+      }
+      this.#perform(step(this.#session, parseCommand(frame), limits))
     }
-  })
+
+    closed(): void {
+      this.#perform(leave(this.#session))
+    }
+
+    subscriptions(): string[] {
+      return [...this.#session.subscriptions()].map(topicOf)
+    }
+
+    #perform(effects: readonly Effect[]): void {
+      for (const effect of effects) perform(effect, this.#connection)
+    }
+  }
 
   function perform(effect: Effect, connection: Connection): void {
     switch (effect.type) {

@@ -22,7 +22,8 @@ export interface SessionLimits {
  * no socket in it.
  */
 export class Session {
-  readonly #auctions = new Map<AuctionEvent, Set<string>>()
+  /** Most clients follow one auction: a set for it would weigh more than everything else here. */
+  readonly #auctions: Partial<Record<AuctionEvent, string | Set<string> | undefined>> = {}
   #size = 0
 
   get size(): number {
@@ -30,31 +31,36 @@ export class Session {
   }
 
   has({ event, auctionId }: Subscription): boolean {
-    return this.#auctions.get(event)?.has(auctionId) ?? false
+    const auctions = this.#auctions[event]
+    return auctions instanceof Set ? auctions.has(auctionId) : auctions === auctionId
   }
 
   *subscriptions(): Iterable<Subscription> {
-    for (const event of this.#auctions.keys()) yield* this.subscriptionsOf(event)
+    for (const event of Object.keys(this.#auctions)) yield* this.subscriptionsOf(event as AuctionEvent)
   }
 
   *subscriptionsOf(event: AuctionEvent): Iterable<Subscription> {
-    for (const auctionId of this.#auctions.get(event) ?? []) yield { event, auctionId }
+    const auctions = this.#auctions[event]
+    if (auctions instanceof Set) for (const auctionId of auctions) yield { event, auctionId }
+    else if (auctions !== undefined) yield { event, auctionId: auctions }
   }
 
+  /** Adds one that it does not have. */
   add({ event, auctionId }: Subscription): void {
-    let auctions = this.#auctions.get(event)
-    if (auctions === undefined) {
-      auctions = new Set()
-      this.#auctions.set(event, auctions)
-    }
-    auctions.add(auctionId)
+    const auctions = this.#auctions[event]
+    if (auctions instanceof Set) auctions.add(auctionId)
+    else this.#auctions[event] = auctions === undefined ? auctionId : new Set([auctions, auctionId])
     this.#size += 1
   }
 
-  remove({ event, auctionId }: Subscription): boolean {
-    const removed = this.#auctions.get(event)?.delete(auctionId) ?? false
-    if (removed) this.#size -= 1
-    return removed
+  remove(subscription: Subscription): boolean {
+    if (!this.has(subscription)) return false
+    const { event, auctionId } = subscription
+    const auctions = this.#auctions[event]
+    if (auctions instanceof Set) auctions.delete(auctionId)
+    else this.#auctions[event] = undefined
+    this.#size -= 1
+    return true
   }
 }
 
