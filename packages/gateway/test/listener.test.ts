@@ -90,6 +90,13 @@ test('a mistake of a handler closes its own connection and no other', async () =
   other.close()
 })
 
+test('who asks for no upgrade is told that this is a WebSocket endpoint', async () => {
+  const { port } = await start()
+  const response = await fetch(`http://127.0.0.1:${port}/?token=x`)
+  expect([response.status, await response.json()]).toEqual([426, { error: 'a WebSocket endpoint' }])
+  expect(response.headers.get('upgrade')).toBe('websocket')
+})
+
 test('the limit of an instance holds for connects that come at once', async () => {
   const { port, connections } = await start({ connectionsMax: 5 })
   const attempts = await Promise.allSettled(

@@ -1,10 +1,15 @@
 import { once } from 'node:events'
 import type { AddressInfo } from 'node:net'
 import { textFrame } from '@carillon/codec'
-import { WebSocketClient } from '@carillon/testkit'
+import { eventually, WebSocketClient } from '@carillon/testkit'
 import { afterEach, describe, expect, test } from '@jest/globals'
 import { type WebSocket, WebSocketServer } from 'ws'
-import { beforeReceiveError, rawSocketOf } from '../src/websocket/raw-socket.ts'
+import {
+  beforeReceiveError,
+  rawSocketOf,
+  unfinishedBytesOf,
+  webSocketOf,
+} from '../src/websocket/raw-socket.ts'
 
 // What raw-socket.ts takes for granted of ws. A failure here means: ws has changed inside, look again.
 describe('the inside of ws', () => {
@@ -77,6 +82,32 @@ describe('the inside of ws', () => {
     expect(await client.end()).toMatchObject({ code: 1009 })
     expect(client.frames).toEqual(['too large'])
     expect(errors).toEqual(['WS_ERR_UNSUPPORTED_MESSAGE_LENGTH'])
+  })
+
+  test('a raw socket and a receiver know their WebSocket', async () => {
+    const { client, socket } = await accept({ maxPayload: 10 })
+    expect(webSocketOf(rawSocketOf(socket))).toBe(socket)
+    const found: unknown[] = []
+    beforeReceiveError(socket, function () {
+      found.push(webSocketOf(this))
+    })
+    socket.on('error', () => {})
+    client.send('x'.repeat(11))
+    await client.end()
+    expect(found).toEqual([socket])
+  })
+
+  test('messages after one whose room was given back are received', async () => {
+    const { client, socket } = await accept()
+    const received: string[] = []
+    socket.on('message', (data) => received.push(String(data)))
+    rawSocketOf(socket).on('data', () => unfinishedBytesOf(socket))
+    client.send('one')
+    await eventually(() => received.length === 1)
+    expect(unfinishedBytesOf(socket)).toBe(0)
+    for (const text of ['two', 'x'.repeat(200_000), 'three']) client.send(text)
+    await eventually(() => received.length === 4)
+    expect(received.map(({ length }) => length)).toEqual([3, 3, 200_000, 5])
   })
 
   test('needing a drain shows on the raw socket', async () => {

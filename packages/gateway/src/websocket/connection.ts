@@ -8,7 +8,13 @@ import { RateLimit, ViolationCounter } from '../limits.ts'
 import { OrderedActions } from '../ordered-actions.ts'
 import type { UserShare } from '../user-share.ts'
 import type { ConnectionContext, Handler } from './connection-context.ts'
-import { beforeReceiveError, type RawSocket, unfinishedBytesOf } from './raw-socket.ts'
+import {
+  beforeReceiveError,
+  type RawSocket,
+  type Receiver,
+  unfinishedBytesOf,
+  webSocketOf,
+} from './raw-socket.ts'
 import { frameTooLarge, receiveError } from './receive-error.ts'
 import { SocketSink } from './socket-sink.ts'
 import { UnfinishedMessage } from './unfinished-message.ts'
@@ -73,9 +79,8 @@ export class Connection extends SocketSink implements ClientConnection, Timed {
     // Without an idle limit nothing but the network can tell that the other side is gone.
     if (context.idleTimeoutMs() === 0)
       this.raw.setKeepAlive?.(true, TCP_KEEP_ALIVE_MS)
-      // One property and shared listeners, not five closures for each connection.
+      // One property and shared listeners, not six closures for each connection.
     ;(socket as unknown as WithConnection)[CONNECTION] = this
-    ;(this.raw as unknown as WithConnection)[CONNECTION] = this
     // After ws has read the bytes.
     this.raw.on('data', onData)
     socket.on('message', onMessage)
@@ -83,7 +88,7 @@ export class Connection extends SocketSink implements ClientConnection, Timed {
     socket.on('pong', onControlFrame)
     socket.on('close', onClose)
     socket.on('error', ignore)
-    beforeReceiveError(socket, (error) => this.#receiveError(error))
+    beforeReceiveError(socket, onReceiveError)
   }
 
   get identity(): Identity | undefined {
@@ -257,6 +262,12 @@ export class Connection extends SocketSink implements ClientConnection, Timed {
     else if (bytes > 0 && !waiting && !this.#wakesWithin(this.#unfinished.dueInMs)) this.rearm()
   }
 
+  /** A frame cannot be received at all. */
+  receiveFailed(error: Error): void {
+    if (this.#closing) return
+    this.outbox.send(this.#context.errorFrame(receiveError(error, this.#context.gateway.limits)))
+  }
+
   receivedControl(): void {
     this.#admit(0)
   }
@@ -322,11 +333,6 @@ export class Connection extends SocketSink implements ClientConnection, Timed {
     return false
   }
 
-  #receiveError(error: Error): void {
-    if (this.#closing) return
-    this.outbox.send(this.#context.errorFrame(receiveError(error, this.#context.gateway.limits)))
-  }
-
   #refuseUnfinished(): void {
     if (this.#closing) return
     const message = 'a message was not completed in time, or too many are unfinished'
@@ -339,20 +345,30 @@ export class Connection extends SocketSink implements ClientConnection, Timed {
   }
 }
 
+const connectionOf = (socket: WebSocket) => (socket as unknown as WithConnection)[CONNECTION]
+const connectionWith = (part: RawSocket | Receiver): Connection | undefined => {
+  const socket = webSocketOf(part)
+  return socket && connectionOf(socket)
+}
+
 function onMessage(this: WebSocket, data: unknown, isBinary: boolean): void {
-  ;(this as unknown as WithConnection)[CONNECTION].received(data as Buffer, isBinary)
+  connectionOf(this).received(data as Buffer, isBinary)
 }
 
 function onData(this: RawSocket): void {
-  ;(this as unknown as WithConnection)[CONNECTION].receivedBytes()
+  connectionWith(this)?.receivedBytes()
+}
+
+function onReceiveError(this: Receiver, error: Error): void {
+  connectionWith(this)?.receiveFailed(error)
 }
 
 function onControlFrame(this: WebSocket): void {
-  ;(this as unknown as WithConnection)[CONNECTION].receivedControl()
+  connectionOf(this).receivedControl()
 }
 
 function onClose(this: WebSocket, code: number): void {
-  ;(this as unknown as WithConnection)[CONNECTION].socketClosed(code)
+  connectionOf(this).socketClosed(code)
 }
 
 /** A close follows every error of a socket; there is nothing to do before it. */

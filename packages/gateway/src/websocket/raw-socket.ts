@@ -16,10 +16,10 @@ interface Inside {
 }
 
 /** The part of ws that makes messages of bytes. */
-interface Receiver {
-  prependListener(event: 'error', listener: (error: Error) => void): void
+export interface Receiver {
+  prependListener(event: 'error', listener: (this: Receiver, error: Error) => void): void
   /** What has come of the current frame, and how many bytes that is. */
-  readonly _buffers: readonly Uint8Array[]
+  readonly _buffers: Uint8Array[]
   readonly _bufferedBytes: number
   /** What has come of the current message, how many bytes that is, and its opcode: 0 where there is none. */
   readonly _fragments: readonly Uint8Array[]
@@ -40,11 +40,22 @@ export function rawSocketOf(socket: WebSocket): RawSocket {
   return raw
 }
 
+/** The WebSocket of a raw socket, until that is closed, or of a receiver: so that one listener serves all of them. */
+export function webSocketOf(part: RawSocket | Receiver): WebSocket | undefined {
+  webSocketKey ??= Object.getOwnPropertySymbols(part).find(({ description }) => description === 'websocket')
+  return (part as unknown as Record<symbol, WebSocket | undefined>)[webSocketKey as symbol]
+}
+
+let webSocketKey: symbol | undefined
+
 /**
  * Calls back when a frame cannot be received at all (too large, not UTF-8, against the RFC), before ws sends
  * its close frame: the last chance to tell the client why.
  */
-export function beforeReceiveError(socket: WebSocket, callback: (this: unknown, error: Error) => void): void {
+export function beforeReceiveError(
+  socket: WebSocket,
+  callback: (this: Receiver, error: Error) => void,
+): void {
   ;(socket as unknown as Inside)._receiver.prependListener('error', callback)
 }
 
@@ -59,7 +70,11 @@ export function unfinishedBytesOf(socket: WebSocket): number {
   const { _buffers, _bufferedBytes, _fragments, _messageLength, _fragmented, _state } = (
     socket as unknown as Inside
   )._receiver
-  if (_state === 0 && _fragmented === 0 && _bufferedBytes === 0) return 0
+  if (_state === 0 && _fragmented === 0 && _bufferedBytes === 0) {
+    // It is empty already, but keeps room for sixteen more, which idle connections had better not.
+    _buffers.length = 0
+    return 0
+  }
   const buffers = _buffers.length + _fragments.length + 1
   return _bufferedBytes + _messageLength + buffers * BUFFER_OVERHEAD_BYTES
 }
