@@ -8,7 +8,7 @@ import type {
 import type { Msg } from '@nats-io/transport-node'
 import { Bucket } from './bucket.ts'
 import { type BusLog, type BusOptions, Connection } from './connection.ts'
-import { type Answer, type Delivery, deliveryOf, type Headers, Reply, withHeaders } from './delivery.ts'
+import { type Answer, type Delivery, type Headers, LiveDelivery, Reply, withHeaders } from './delivery.ts'
 import { BusUnavailable, reasonOf } from './errors.ts'
 import { type RejectedPayload, Rejections } from './rejections.ts'
 import { type RequestOptions, Requests, sendable } from './requests.ts'
@@ -271,8 +271,7 @@ export class Bus {
 
   #decode<P extends string, T>(channel: EventChannel<P, T>, message: Msg): Delivery<P, T> | undefined {
     const decoded = channel.decode(message.subject, message.data)
-    if (decoded.ok)
-      return { ...decoded.value, ...deliveryOf(message.headers), replyTo: message.reply || undefined }
+    if (decoded.ok) return new LiveDelivery(decoded.value, message)
     this.#respond(message, refusal(this.#rejections.add(message.subject, decoded.reason)))
     return undefined
   }

@@ -1,5 +1,5 @@
 import type { Event } from '@carillon/events'
-import { headers, type MsgHdrs } from '@nats-io/transport-node'
+import { headers, type Msg, type MsgHdrs } from '@nats-io/transport-node'
 
 /** Milliseconds since the epoch at which a publisher sent the message. */
 const PUBLISHED_AT = 'Carillon-Published-At'
@@ -41,6 +41,37 @@ export function withHeaders(values: Headers | undefined): { headers?: MsgHdrs } 
   const set = headers()
   for (const [name, value] of Object.entries(values)) set.set(name, value)
   return { headers: set }
+}
+
+/** A message as it came on the wire: what few ask for is read when they do. */
+export class LiveDelivery<P extends string, T> implements Delivery<P, T> {
+  readonly subject: string
+  readonly params: Event<P, T>['params']
+  readonly payload: T
+  readonly bytes: Uint8Array
+  readonly #message: Msg
+
+  constructor({ subject, params, payload, bytes }: Event<P, T>, message: Msg) {
+    this.subject = subject
+    this.params = params
+    this.payload = payload
+    this.bytes = bytes
+    this.#message = message
+  }
+
+  get publishedAtMs(): number | undefined {
+    return publishedAt(this.#message.headers?.get(PUBLISHED_AT) || undefined)
+  }
+
+  get replyTo(): string | undefined {
+    return this.#message.reply || undefined
+  }
+
+  /** A function by itself, so that it can be taken out of the delivery. */
+  get header() {
+    const { headers: found } = this.#message
+    return (name: string) => found?.get(name) || undefined
+  }
 }
 
 /** What a message's headers say of its delivery. */

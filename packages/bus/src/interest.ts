@@ -145,9 +145,9 @@ export class Interest<C extends AnyChannel> {
     const followed = this.#followed.get(subject)
     if (followed === undefined) return
     const { last } = followed
-    const givenTo = last && sameBytes(last.bytes, event.bytes) ? last.givenTo : undefined
+    const givenTo = last?.givenTo && sameBytes(last.bytes, event.bytes) ? last.givenTo : undefined
     // A slice would keep the whole network buffer alive.
-    followed.last = { bytes: Uint8Array.from(event.bytes) }
+    followed.last = { bytes: new Uint8Array(event.bytes) }
     // Newer than whatever the stream kept while the connection was lost.
     followed.unchecked = undefined
     if (givenTo === 'everybody') return

@@ -48,6 +48,12 @@ export function unescapeToken(token: string): string | undefined {
   }
 }
 
+/** The same of several tokens, which stay apart by dots. */
+function unescapeTokens(tokens: readonly string[]): string | undefined {
+  const ids = tokens.map(unescapeToken)
+  return ids.includes(undefined) ? undefined : ids.join('.')
+}
+
 /** An id as one token of a key-value key, where the escape character is `=`. */
 export function escapeKey(id: string): string {
   return escapeToken(id).replace(/[!~'()%]/g, (c) =>
@@ -128,20 +134,21 @@ export class SubjectPattern<P extends string> {
   /** The ids in a subject, or undefined where it does not match this pattern. */
   parse(subject: string): SubjectParams<P> | undefined {
     const parts = subject.split('.')
+    const tokens = this.#tokens
+    if (parts.length !== tokens.length && !tokens.at(-1)?.rest) return undefined
     const values: Record<string, string> = {}
-    for (const [i, token] of this.#tokens.entries()) {
+    for (let i = 0; i < tokens.length; i++) {
+      const { text, param, rest } = tokens[i] as Token
       const part = parts[i]
       if (part === undefined || part === '') return undefined
-      if (token.param === undefined) {
-        if (token.text !== part) return undefined
-      } else {
-        const ids = (token.rest ? parts.slice(i) : [part]).map(unescapeToken)
-        if (ids.includes(undefined)) return undefined
-        values[token.param] = ids.join('.')
+      if (param === undefined) {
+        if (text !== part) return undefined
+        continue
       }
+      const id = rest ? unescapeTokens(parts.slice(i)) : unescapeToken(part)
+      if (id === undefined) return undefined
+      values[param] = id
     }
-    const last = this.#tokens.at(-1)
-    if (!last?.rest && parts.length !== this.#tokens.length) return undefined
     return values as SubjectParams<P>
   }
 
