@@ -2,13 +2,23 @@ import { gatewayCloseCodes, textFrame } from '@carillon/codec'
 import { createLogger, Metrics, systemClock, type TimingWheel } from '@carillon/service'
 import {
   type Connection,
+  DirectWriter,
   defaultLimits,
   Gateway,
   type GatewayOptions,
   type Limits,
   Listener,
   type ListenerOptions,
+  loadSend,
 } from '../src/index.ts'
+
+const send = loadSend()
+
+/** Every way in which frames go to sockets here, to run the same tests with each. */
+export const waysToWrite: readonly (readonly [name: string, directWriter: DirectWriter | undefined])[] = [
+  ['through the streams', undefined],
+  ...(send ? [['past the streams', new DirectWriter(send)] as const] : []),
+]
 
 /** A gateway without a service around it. */
 export function testGateway(
