@@ -8,6 +8,8 @@ export const limits = {
   batchBytesMax: 512 * 1024,
   clientMsgIdBytesMax: 128,
   deliverAfterSecondsMax: 864_000,
+  /** Messages of one user that are accepted and not due; internal services may have more. */
+  delayedMessagesMax: 1_000,
   /** Conversations in one SyncConvSeq, and their ids together: the answer must fit into a NATS message. */
   syncConversationsMax: 5_000,
   syncConversationsBytesMax: 256 * 1024,

@@ -1,6 +1,7 @@
 import { im } from '@carillon/events'
 import { eventually } from '@carillon/testkit'
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals'
+import { limits } from '../src/limits.ts'
 import { AS_GATEWAYS_WAIT, engines, Stage } from './stage.ts'
 
 const DAY_S = 86_400
@@ -66,6 +67,37 @@ describe.each(engines)('delayed messages on %s', (engine) => {
     stage.clock.move(60_000)
     await eventually(() => pushed.messages.length === 2)
     expect(pushed.messages.map(({ seq }) => seq)).toEqual(['1', '0'])
+  })
+
+  test('so many messages of a user may wait; those that do may be sent again, and services may have more', async () => {
+    await stage.service()
+    await stage.putGroup('group:a', ['ann', 'bob'])
+    const ann = stage.user('ann')
+    const batch = () => Array.from({ length: 200 }, () => ann.message('group:a', 'x'))
+    const first = batch()
+    await ann.sendAll(first, 60)
+    for (let count = 200; count < limits.delayedMessagesMax; count += 200) await ann.sendAll(batch(), 60)
+    const refused = {
+      code: 'RequestError',
+      message: `more than ${limits.delayedMessagesMax} messages wait until they are due`,
+    }
+    await expect(ann.sendAll([ann.message('group:a', 'x')], 60)).rejects.toMatchObject(refused)
+    await ann.sendAll(first, 60)
+    await ann.send('group:a', 'now')
+    const bob = stage.user('bob')
+    await bob.sendAll([bob.message('group:a', 'x')], 60)
+    const message = { convId: 'group:a', senderId: 'ann', contentType: 1, content: '' }
+    const sent = await stage.bus.request(
+      im.msgSend,
+      {},
+      { msgDataList: [message], deliverAfter: 60 },
+      AS_GATEWAYS_WAIT,
+    )
+    expect(sent.error_code).toBe(0)
+    stage.clock.move(60_000)
+    const all = String(limits.delayedMessagesMax + 3)
+    await eventually(async () => (await ann.seqs(['group:a']))['group:a']?.maxSeq === all, 60_000)
+    await ann.sendAll([ann.message('group:a', 'x')], 60)
   })
 
   test('more than ten days, and less than none, are refused', async () => {

@@ -1,5 +1,6 @@
 import { describe, expect, test } from '@jest/globals'
 import fc from 'fast-check'
+import { limits } from '../limits.ts'
 import type { IncomingMessage } from '../message.ts'
 import { type Known, memberKey, messageKey, planCommit, type Send, singlesToCreate } from './commit-plan.ts'
 
@@ -43,6 +44,7 @@ describe('a plan', () => {
             members: new Set(pairs.map(([convId, userId]) => memberKey(convId, userId))),
             stored: new Map(),
             delayed: new Set(),
+            delayedCounts: new Map(),
           }
           const sends: Send[] = requests.map((request) => ({
             ...request,
@@ -89,11 +91,15 @@ describe('a plan', () => {
       { messages: [message('single:ann-eve', 'eve', '5'), message('group:a', 'eve', '6')], trusted: false },
       { messages: [message('single:ann-fay', 'ann', '7'), message('group:a', 'ann', '8')], trusted: false },
       { messages: [message('single:ann-gus', 'system', '9')], trusted: true },
+      { messages: [message('single:ann-hal', 'ann', '10')], trusted: false, dueAtMs: 99 },
     ]
     const counters = { maxSeq: 0, outboxNo: 0 }
-    const known = {
+    const known: Known = {
       conversations: new Map([['group:a', counters]]),
       members: new Set([memberKey('group:a', 'ann')]),
+      stored: new Map(),
+      delayed: new Set(),
+      delayedCounts: new Map([['ann', limits.delayedMessagesMax]]),
     }
     // None for a request that is refused for another of its messages.
     expect([...singlesToCreate(sends, known)]).toEqual([

@@ -1,4 +1,5 @@
 import { parseConversationId } from '../conversation-id.ts'
+import { limits } from '../limits.ts'
 import type { IncomingMessage, PlacedMessage, StoredMessage } from '../message.ts'
 import { badRequest, forbidden, type Refusal } from '../refusal.ts'
 import type { Counters } from './conversations.ts'
@@ -33,6 +34,8 @@ export interface Known {
   readonly stored: ReadonlyMap<string, PlacedMessage>
   /** Messages that are accepted and not due. */
   readonly delayed: ReadonlySet<string>
+  /** How many messages of these senders are accepted and not due, where somebody asks for more. */
+  readonly delayedCounts: ReadonlyMap<string, number>
 }
 
 /** A plan that was carried out. */
@@ -74,6 +77,7 @@ export function planCommit(sends: readonly Send[], known: Known, nowMs: number):
   const delayed: { message: IncomingMessage; dueAtMs: number; index: number }[] = []
   const placed = new Map<string, PlacedMessage>(known.stored)
   const waiting = new Set<string>(known.delayed)
+  const delayedCounts = new Map(known.delayedCounts)
 
   const place = (message: IncomingMessage): StoredMessage & IncomingMessage => {
     const before = counters.get(message.convId) ?? (known.conversations.get(message.convId) as Counters)
@@ -86,6 +90,10 @@ export function planCommit(sends: readonly Send[], known: Known, nowMs: number):
     for (const { convId, senderId } of send.messages) {
       const refusal = refuse(send, convId, senderId, known)
       if (refusal !== undefined) return { ok: false, refusal }
+    }
+    if (!countDelayed(send, known, delayedCounts)) {
+      const max = limits.delayedMessagesMax
+      return { ok: false, refusal: badRequest(`more than ${max} messages wait until they are due`) }
     }
     const receipts = send.messages.map((message, index): Receipt => {
       const key = messageKey(message)
@@ -131,6 +139,23 @@ export function unstoredOf({ outcomes }: Pick<Plan, 'outcomes'>): Unstored[] {
   return [...unstored.values()]
 }
 
+/** Counts what is to wait until it is due; answers whether its sender may have so many. Those that wait already do. */
+function countDelayed(
+  { messages, trusted, dueAtMs }: Send,
+  known: Known,
+  counts: Map<string, number>,
+): boolean {
+  const senderId = messages[0]?.senderId
+  if (trusted || dueAtMs === undefined || senderId === undefined) return true
+  const fresh = new Set(
+    messages.map(messageKey).filter((key) => !known.stored.has(key) && !known.delayed.has(key)),
+  )
+  const count = (counts.get(senderId) ?? 0) + fresh.size
+  if (fresh.size > 0 && count > limits.delayedMessagesMax) return false
+  counts.set(senderId, count)
+  return true
+}
+
 function refuse(
   send: Send,
   convId: string,
@@ -150,9 +175,10 @@ function refuse(
 /** The conversations of two users that are to be made for their first messages: those of no request that is refused. */
 export function singlesToCreate(
   sends: readonly Send[],
-  known: Pick<Known, 'conversations' | 'members'>,
+  known: Known,
 ): Map<string, readonly [string, string]> {
   const singles = new Map<string, readonly [string, string]>()
+  const delayedCounts = new Map(known.delayedCounts)
   for (const send of sends) {
     const own = new Map<string, readonly [string, string]>()
     const accepted = send.messages.every(({ convId, senderId }) => {
@@ -162,7 +188,8 @@ export function singlesToCreate(
       own.set(convId, conversation.members)
       return send.trusted || conversation.members.includes(senderId)
     })
-    if (accepted) for (const [convId, members] of own) singles.set(convId, members)
+    if (accepted && countDelayed(send, known, delayedCounts))
+      for (const [convId, members] of own) singles.set(convId, members)
   }
   return singles
 }

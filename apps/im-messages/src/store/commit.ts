@@ -104,7 +104,18 @@ async function lookUp(session: Session, sends: readonly Send[]): Promise<Omit<Kn
         row.what satisfies never
     }
   }
-  return { members, stored, delayed }
+  return { members, stored, delayed, delayedCounts: await countDelayed(session, sends) }
+}
+
+/** How many messages wait of each user who asks for more to wait. */
+async function countDelayed(session: Session, sends: readonly Send[]): Promise<Map<string, number>> {
+  const asking = sends.filter(({ trusted, dueAtMs }) => !trusted && dueAtMs !== undefined)
+  if (asking.length === 0) return new Map()
+  const senders = new Set(asking.flatMap(({ messages }) => messages.map(({ senderId }) => senderId)))
+  const { rows } = await sql<{ sender_id: string; count: number }>`
+    select sender_id, count(*)::int as count from delayed_messages
+    where sender_id = any(${textArray([...senders])}) group by sender_id`.execute(session)
+  return new Map(rows.map((row) => [row.sender_id, row.count]))
 }
 
 async function write(
