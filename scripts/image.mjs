@@ -1,5 +1,5 @@
 // npm run image -- auction-push [--local-bases]: builds a service's image with buildah, checks its contents, and runs
-// it as the image's user until it has answered and has drained. Without --local-bases the base images
+// it as the image's user, with a read-only root file system, until it has answered and has drained. Without --local-bases the base images
 // of deploy/Dockerfile are pulled; with it they are made of Debian's packages and npm's Node, for machines that can
 // reach no image registry. The image stays in buildah's storage as localhost/carillon/<service>.
 import { execFileSync, spawn } from 'node:child_process'
@@ -32,13 +32,19 @@ const { values, positionals } = parseArgs({
 const [app] = positionals
 const SIZE_MAX_MIB = 260
 const NONROOT = '65532'
-/** How long it runs: more than it needs to start on a busy machine. */
-const RUN_MS = 15_000
+/** More than it needs on a busy machine. */
+const START_MS = 60_000
+const STOP_MS = 30_000
 
 const apps = readdirSync(join(root, 'apps')).filter((name) =>
   existsSync(join(root, 'apps', name, 'package.json')),
 )
 if (!apps.includes(app)) fail(`usage: npm run image -- <${apps.join('|')}> [--local-bases]`)
+const { dependencies } = JSON.parse(readFileSync(join(root, 'apps', app, 'package.json'), 'utf8'))
+/** Whether it has connections of clients. */
+const isGateway = '@carillon/gateway' in dependencies
+/** Socket.IO writes through its own transports. */
+const writesDirectly = isGateway && !('socket.io' in dependencies)
 if (!has('buildah'))
   fail(
     'buildah is needed (apt-get install buildah), or: docker build -f deploy/Dockerfile --build-arg APP=… .',
@@ -89,31 +95,75 @@ async function check() {
   const container = from(image(app))
   const mounted = output('buildah', 'mount', container).trim()
   try {
-    const files = readdirSync(join(mounted, 'app', 'node_modules', '.pnpm'))
-    const tools = files.filter((name) =>
-      /^(typescript|@swc|jest|turbo|@biomejs|tsx|fast-check|@types|playwright)/.test(name),
-    )
-    equal('development dependencies', tools.join(), '')
-    equal('testkit', existsSync(join(mounted, 'app', 'node_modules', '@carillon', 'testkit')), false)
-    equal('sources', existsSync(join(mounted, 'app', 'src')), false)
-    const bytes = Number(output('du', '-sb', mounted).split(/\s/)[0])
-    const mebibytes = Math.round(bytes / 2 ** 20)
-    console.log(
-      `${image(app)}: ${mebibytes} MiB, of which /app ${Math.round(Number(output('du', '-sb', join(mounted, 'app')).split(/\s/)[0]) / 2 ** 20)} MiB`,
-    )
-    if (mebibytes > SIZE_MAX_MIB) fail(`${mebibytes} MiB are more than ${SIZE_MAX_MIB}`)
+    checkContents(mounted)
+    checkReadOnly(mounted)
+    await start(mounted, OCIv1.config)
   } finally {
     run('buildah', 'umount', container)
   }
-  await start(container)
 }
 
-/** It answers on its admin port, and ends with 0 on SIGTERM, as its own user and without NATS. */
-async function start(container) {
+function checkContents(mounted) {
+  const packages = readdirSync(join(mounted, 'app', 'node_modules', '.pnpm'))
+  const tools = packages.filter((name) =>
+    /^(typescript|@swc|jest|turbo|@biomejs|tsx|fast-check|@types|playwright|kubernetes-models)/.test(name),
+  )
+  equal('development dependencies', tools.join(), '')
+  equal('testkit', existsSync(join(mounted, 'app', 'node_modules', '@carillon', 'testkit')), false)
+  equal('sources', existsSync(join(mounted, 'app', 'src')), false)
+  // The foreign-function library and its binary for this platform, where sockets of clients are written to.
+  equal(
+    'koffi',
+    packages.some((name) => name.startsWith('koffi@')),
+    isGateway,
+  )
+  equal(
+    'koffi’s binary',
+    packages.some((name) => name.includes(`koffi-linux-${process.arch}@`)),
+    isGateway,
+  )
+  const bytes = (path) => Number(output('du', '-sb', path).split(/\s/)[0])
+  const mebibytes = (path) => Math.round(bytes(path) / 2 ** 20)
+  const total = mebibytes(mounted)
+  console.log(`${image(app)}: ${total} MiB, of which /app ${mebibytes(join(mounted, 'app'))} MiB`)
+  if (total > SIZE_MAX_MIB) fail(`${total} MiB are more than ${SIZE_MAX_MIB}`)
+}
+
+/**
+ * A command in the image: as its user, with nothing but its own environment, and with a root file system that is
+ * read-only. The process is the command itself, so that signals reach it.
+ */
+function inImage(mounted, environment, command) {
+  const script =
+    'set -e; mount --bind "$1" "$1"; mount -o remount,bind,ro "$1"; mount -t proc proc "$1/proc"; ' +
+    'mount --rbind /dev "$1/dev"; root=$1; shift; exec chroot --userspec="$0" "$root" "$@"'
+  return [
+    'unshare',
+    [
+      ...['--mount', 'env', '--ignore-environment', 'PATH=/usr/sbin:/usr/bin:/sbin:/bin'],
+      ...Object.entries(environment).map(([name, value]) => `${name}=${value}`),
+      ...['sh', '-c', script, `${NONROOT}:${NONROOT}`, mounted, ...command],
+    ],
+  ]
+}
+
+/** The check itself: neither the service's folder nor the one for temporary files takes a file. */
+function checkReadOnly(mounted) {
+  const main =
+    "for (const path of ['/app/x', '/tmp/x']) try { require('fs').writeFileSync(path, ''); console.log(path) } " +
+    'catch ({ code }) { console.log(code) }'
+  const written = output(...inImage(mounted, {}, ['/nodejs/bin/node', '--eval', main]).flat())
+  // Root's folder /app is refused to the user before the file system is asked.
+  equal('a file written', /^(EROFS|EACCES)\nEROFS\n$/.test(written) || written, true)
+}
+
+/** It answers on its admin port, and ends with 0 on SIGTERM, without NATS. */
+async function start(mounted, { Entrypoint, Cmd, Env, WorkingDir }) {
   const adminPort = await freePort()
-  const prefixes = ['AUCTION', 'QUOTE', 'VOICE', 'IM', 'IM_MESSAGES', 'CAMPUS', 'DISCOVERY']
+  const prefixes = ['AUCTION', 'QUOTE', 'VOICE', 'IM', 'IM_MESSAGES', 'CAMPUS', 'DISCOVERY', 'CONSOLE']
   const secret = 'secret of a test, long enough'
   const environment = {
+    ...Object.fromEntries(Env.map((each) => each.split(/=(.*)/s))),
     ...Object.fromEntries(
       prefixes.flatMap((each) => [
         [`${each}_LISTEN_PORT`, 0],
@@ -124,29 +174,32 @@ async function start(container) {
     ...{ CAMPUS_ROOM_ACCESS: 'ticket', IM_DATABASE_URL: 'postgres://127.0.0.1:1/none' },
     ...{ NATS_URL: 'nats://127.0.0.1:1', LISTEN_HOST: '127.0.0.1', DRAIN_SECONDS: 0, DRAIN_DELAY_SECONDS: 0 },
   }
-  // Not by a signal to buildah, which need not reach what it runs.
-  const main = `setTimeout(() => process.kill(process.pid, 'SIGTERM'), ${RUN_MS}); import('/app/dist/main.js')`
-  const child = spawn(
-    'buildah',
-    [
-      ...['run', '--isolation', 'chroot', '--user', `${NONROOT}:${NONROOT}`],
-      ...Object.entries(environment).flatMap(([name, value]) => ['--env', `${name}=${value}`]),
-      ...[container, '--', '/nodejs/bin/node', '--eval', main],
-    ],
-    { stdio: ['ignore', 'pipe', 'pipe'] },
+  // chroot leaves the process in the root folder: the command's path is made absolute.
+  const command = [...Entrypoint, ...Cmd].map((each) =>
+    each.startsWith('dist/') ? join(WorkingDir, each) : each,
   )
+  const child = spawn(...inImage(mounted, environment, command), { stdio: ['ignore', 'pipe', 'pipe'] })
   let said = ''
   for (const stream of [child.stdout, child.stderr]) stream.on('data', (chunk) => (said += chunk))
   const ended = once(child, 'exit')
-  let answer = ''
-  for (const until = performance.now() + RUN_MS; answer === '' && performance.now() < until; ) {
-    const response = await fetch(`http://127.0.0.1:${adminPort}/healthz`).catch(() => undefined)
-    answer = (await response?.text()) ?? ''
-    if (answer === '') await sleep(100)
+  const read = async (path) =>
+    (await (await fetch(`http://127.0.0.1:${adminPort}${path}`).catch(() => undefined))?.text()) ?? ''
+  let health = ''
+  for (const until = performance.now() + START_MS; health === '' && performance.now() < until; ) {
+    health = await read('/healthz')
+    if (health === '') await sleep(100)
   }
+  const metrics = await read('/metrics')
+  child.kill('SIGTERM')
+  const kill = setTimeout(() => child.kill('SIGKILL'), STOP_MS)
   const [code] = await ended
-  if (!answer.includes('ok') || code !== 0) fail(`it does not run (exit code ${code}):\n${said}`)
-  console.log('it runs as its own user, answers, and ends with 0 on SIGTERM')
+  clearTimeout(kill)
+  if (!health.includes('ok') || code !== 0) fail(`it does not run (exit code ${code}):\n${said}`)
+  // This metric is there where the native library has been loaded.
+  equal('writes past the stream', metrics.includes('# TYPE carillon_direct_writes_total '), writesDirectly)
+  console.log(
+    `with a read-only root file system it runs as its own user, answers${writesDirectly ? ', writes directly' : ''}, and ends with 0 on SIGTERM`,
+  )
 }
 
 async function freePort() {

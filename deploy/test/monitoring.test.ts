@@ -2,8 +2,9 @@ import { readFileSync } from 'node:fs'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import * as discovery from '@carillon/endpoint-discovery'
 import * as messages from '@carillon/im-messages'
-import { eventually, NatsServer, testEnvironment } from '@carillon/testkit'
+import { eventually, NatsServer, tableRows, testEnvironment } from '@carillon/testkit'
 import { afterAll, beforeAll, expect, test } from '@jest/globals'
 import { parse } from 'yaml'
 import { bootAuction } from '../../apps/auction-push/test/auction.ts'
@@ -26,10 +27,12 @@ beforeAll(async () => {
     messages.readConfig({ ...testEnvironment('IM_MESSAGES', nats), CARILLON_HOME: folder }),
   )
   const gateway = imGateway.create(imGateway.readConfig(testEnvironment('IM', nats)))
-  for (const service of [store, gateway]) await service.start()
+  const endpoints = discovery.create(discovery.readConfig(testEnvironment('DISCOVERY', nats)))
+  for (const service of [store, gateway, endpoints]) await service.start()
   const services = {
     'im-messages': store,
     'im-gateway': gateway,
+    'endpoint-discovery': endpoints,
     'auction-push': await bootAuction(nats),
     'quote-interact': await bootQuote(nats),
     'campus-socketio': await bootCampus(nats),
@@ -46,8 +49,45 @@ afterAll(async () => {
   for (const end of ends.reverse()) await end()
 })
 
+/** Services without connections of clients. */
+const withoutConnections = ['im-messages', 'endpoint-discovery']
+
 const namesIn = (expression: string) => expression.match(/\b(?:carillon|nodejs|process)_[a-z0-9_]+/g) ?? []
 const isThere = (name: string) => [...metrics.values()].some((text) => text.includes(`# TYPE ${name} `))
+
+// Some metrics of a process exist on Linux alone.
+const onLinux = process.platform === 'linux' ? test : test.skip
+
+onLinux('docs/operations.md (on Linux) lists what /metrics of each service has, and no other', () => {
+  const operations = readFileSync(new URL('../../docs/operations.md', import.meta.url), 'utf8')
+  const rows = tableRows(operations, 'Metrics')
+  for (const [name, text] of metrics) {
+    const connected = withoutConnections.includes(name) ? [] : ['all with connections']
+    const documented = rows
+      .filter(([, , , services = '']) =>
+        services.split(', ').some((each) => ['all', name, ...connected].includes(each)),
+      )
+      .map(([metric, type]) => `${metric?.replaceAll('`', '')} ${type}`)
+    const offered = [...text.matchAll(/^# TYPE (\S+) (\S+)$/gm)].map(
+      ([, metric, type]) => `${metric} ${type}`,
+    )
+    expect([name, offered.sort()]).toEqual([name, documented.sort()])
+    for (const [metric = '', , labels = ''] of rows) {
+      const known = new Set([
+        'service',
+        'le',
+        ...labels.split(', ').map((label) => label.replaceAll('`', '')),
+      ])
+      const samples = text.matchAll(
+        new RegExp(`^${metric.replaceAll('`', '')}(?:_bucket|_sum|_count)?{(.*)} `, 'gm'),
+      )
+      for (const [, labelled = ''] of samples) {
+        const unknown = [...labelled.matchAll(/(\w+)="/g)].filter(([, label = '']) => !known.has(label))
+        expect([metric, unknown.map(([, label]) => label)]).toEqual([metric, []])
+      }
+    }
+  }
+})
 
 test('every metric of the alerts is in /metrics of a service', () => {
   const { groups } = parse(file('monitoring/alerts.yaml'))
@@ -73,7 +113,8 @@ test('the metric of the autoscalers is in /metrics of every gateway, and the ada
   const [, metric] = /name: (carillon_\w+)/.exec(file('k8s/base/gateway/autoscaler.yaml')) ?? []
   expect(file('monitoring/prometheus-adapter.yaml')).toContain(`"${metric}"`)
   for (const [name, text] of metrics) {
-    if (name !== 'im-messages') expect([name, text.includes(`# TYPE ${metric} gauge`)]).toEqual([name, true])
+    if (!withoutConnections.includes(name))
+      expect([name, text.includes(`# TYPE ${metric} gauge`)]).toEqual([name, true])
   }
 })
 

@@ -3,14 +3,30 @@ import * as gateway from '@carillon/gateway'
 import * as service from '@carillon/service'
 import { Type } from 'typebox'
 
-const variables = Type.Object({
+/** Everything that this service reads from its environment. */
+export const variables = Type.Object({
   ...service.commonVariables,
   ...gateway.authVariables,
   ...gateway.gatewayVariables('AUCTION', { listenPort: 12_029, adminPort: 9_081 }),
-  AUCTION_IDLE_TIMEOUT_MS: service.env.integer(1_000, 86_400_000, 30_000),
-  AUCTION_MAX_SUBSCRIPTIONS: service.env.integer(1, 100_000, 1_000),
-  AUCTION_MAX_SUBSCRIPTIONS_PER_USER: service.env.integer(1, 1_000_000, 5_000),
-  AUCTION_MAX_FOLLOWED_SUBJECTS: service.env.integer(1, 10_000_000, 100_000),
+  AUCTION_IDLE_TIMEOUT_MS: service.env.integer(
+    1_000,
+    86_400_000,
+    30_000,
+    'silence from a client after which its connection is closed; live setting `auction-push.idle_timeout_ms`',
+  ),
+  AUCTION_MAX_SUBSCRIPTIONS: service.env.integer(1, 100_000, 1_000, 'subscriptions of one connection'),
+  AUCTION_MAX_SUBSCRIPTIONS_PER_USER: service.env.integer(
+    1,
+    1_000_000,
+    5_000,
+    'subscriptions of all connections of one user',
+  ),
+  AUCTION_MAX_FOLLOWED_SUBJECTS: service.env.integer(
+    1,
+    10_000_000,
+    100_000,
+    'different subjects followed by an instance',
+  ),
 })
 
 export interface AuctionConfig extends gateway.GatewayConfig {

@@ -14,20 +14,33 @@ import type { DurableLimits } from './durable-events.ts'
 import type { RoomAccess } from './room.ts'
 import type { SessionLimits } from './session.ts'
 
-const variables = Type.Object({
+/** Everything that this service reads from its environment. */
+export const variables = Type.Object({
   ...commonVariables,
   ...gateway.authVariables,
   ...gateway.gatewayVariables('CAMPUS', { listenPort: 8_085, adminPort: 9_085, connectionAgeMaxS: 3_300 }),
-  CAMPUS_ACK_TIMEOUT_MS: env.integer(100, 600_000, 10_000),
-  CAMPUS_ROOM_ACCESS: env.oneOf<RoomAccess>(['open', 'ticket'], 'open'),
-  CAMPUS_CORS_ORIGINS: Type.Optional(
-    Type.String({ pattern: '^https?://[^,\\s]+(,\\s*https?://[^,\\s]+)*$' }),
+  CAMPUS_ACK_TIMEOUT_MS: env.integer(100, 600_000, 10_000, 'time for a device’s answer'),
+  CAMPUS_ROOM_ACCESS: env.oneOf<RoomAccess>(
+    ['open', 'ticket'],
+    'open',
+    'who may join rooms: everybody, or whoever has a ticket; must be set in production',
   ),
-  CAMPUS_DEVICE_KEY_SECRET: env.text(DEVELOPMENT_SECRET),
-  CAMPUS_DEVICE_KEY_SECRET_FILE: Type.Optional(Type.String()),
-  CAMPUS_MAX_REQUESTS_PER_SECOND: env.integer(1, 1_000_000, 1_000),
-  CAMPUS_MAX_ROOMS: env.integer(1, 1_000_000, 100_000),
-  CAMPUS_MAX_ROOMS_PER_CONNECTION: env.integer(1, 10_000, 20),
+  CAMPUS_CORS_ORIGINS: Type.Optional(
+    Type.String({
+      pattern: '^https?://[^,\\s]+(,\\s*https?://[^,\\s]+)*$',
+      description: 'origins that browsers may connect from, `https://one,https://two`; unset: any',
+    }),
+  ),
+  CAMPUS_DEVICE_KEY_SECRET: env.text(
+    DEVELOPMENT_SECRET,
+    'device keys are stored as HMACs under it, the same on every instance; required in production; with another one every device must be registered anew',
+  ),
+  CAMPUS_DEVICE_KEY_SECRET_FILE: Type.Optional(
+    Type.String({ description: 'a file of such secrets, see [Keys](#keys)' }),
+  ),
+  CAMPUS_MAX_REQUESTS_PER_SECOND: env.integer(1, 1_000_000, 1_000, 'HTTP requests of one address a second'),
+  CAMPUS_MAX_ROOMS: env.integer(1, 1_000_000, 100_000, 'rooms that connections of an instance are in'),
+  CAMPUS_MAX_ROOMS_PER_CONNECTION: env.integer(1, 10_000, 20, 'rooms of one connection'),
 })
 
 export interface CampusConfig extends gateway.GatewayConfig {

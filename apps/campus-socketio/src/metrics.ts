@@ -8,7 +8,11 @@ export interface CampusMetrics extends DeviceMetrics {
 /** What operators see of devices, live pushes and durable events. */
 export function createDeviceMetrics(metrics: Metrics, live: ReadonlyMap<string, LiveDevice>): CampusMetrics {
   metrics.gaugeOf('campus_live_devices', 'Authenticated devices connected here', () => live.size)
-  const pushes = metrics.counter('campus_pushes_total', 'Live pushes, by what became of them', ['status'])
+  const pushes = metrics.counter(
+    'campus_pushes_total',
+    'Live pushes: acked, rejected by the device, timeout',
+    ['status'],
+  )
   const latency = metrics.histogram(
     'campus_push_seconds',
     'From a live push to the device’s answer',

@@ -7,20 +7,44 @@ import {
   readEnvironment,
 } from '@carillon/service'
 import { Type } from 'typebox'
-import { type ServiceKey, serviceKeys } from './catalog.ts'
+import { catalog, type ServiceKey, serviceKeys } from './catalog.ts'
 
 const fallbackVariable = (key: ServiceKey) => `${key.toUpperCase()}_FALLBACK_URL`
 
-const variables = Type.Object({
+/** Everything that this service reads from its environment. */
+export const variables = Type.Object({
   ...commonVariables,
-  DISCOVERY_LISTEN_PORT: env.port(8_080),
-  DISCOVERY_ADMIN_PORT: env.port(9_080),
-  DISCOVERY_MAX_CONNECTIONS: env.integer(1, 1_000_000, 10_000),
-  DISCOVERY_SIGN_KEYS: Type.Optional(Type.String({ pattern: '^[^=,]+=[^,]+(,[^=,]+=[^,]+)*$' })),
-  DISCOVERY_SIGN_WINDOW_S: env.integer(0, 86_400, 0),
-  VOICE_PING_INTERVAL_S: env.integer(1, 3_600, 15),
+  DISCOVERY_LISTEN_PORT: env.port(8_080, 'the port that clients reach'),
+  DISCOVERY_ADMIN_PORT: env.port(9_080, 'probes and metrics'),
+  DISCOVERY_MAX_CONNECTIONS: env.integer(
+    1,
+    1_000_000,
+    10_000,
+    'sockets of HTTP clients that are open at once',
+  ),
+  DISCOVERY_SIGN_KEYS: Type.Optional(
+    Type.String({
+      pattern: '^[^=,]+=[^,]+(,[^=,]+=[^,]+)*$',
+      description: '`code=key,…`: requests must be signed with the key of their code',
+    }),
+  ),
+  DISCOVERY_SIGN_WINDOW_S: env.integer(
+    0,
+    86_400,
+    0,
+    'how far a signed request’s `ts` may be from the time; 0: it is not looked at',
+  ),
+  VOICE_PING_INTERVAL_S: env.integer(
+    1,
+    3_600,
+    15,
+    'how often clients of voice-room-ws are told to send a ping',
+  ),
   ...Object.fromEntries(
-    serviceKeys.map((key) => [fallbackVariable(key), Type.Optional(env.clientUrl('wss?|https?'))]),
+    serviceKeys.map((key) => [
+      fallbackVariable(key),
+      Type.Optional(env.clientUrl('wss?|https?', `handed out while no instance of ${catalog[key]} is live`)),
+    ]),
   ),
 })
 

@@ -32,10 +32,11 @@ export function create(config: DiscoveryConfig, overrides: Overrides = {}) {
   const isComplete = () => instances.isComplete(clock.monotonic())
 
   // The table → answers.
-  const answered = metrics.counter('discovery_answers_total', 'Answers by service and outcome', [
-    'asked',
-    'outcome',
-  ])
+  const answered = metrics.counter(
+    'discovery_answers_total',
+    'Answers by the service asked for, and outcome: found, fallback, none',
+    ['asked', 'outcome'],
+  )
 
   function endPoint(key: ServiceKey, region: string | undefined) {
     const found: Announced | undefined = instances.pick(catalog[key], region, clock.monotonic())

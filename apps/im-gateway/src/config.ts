@@ -4,17 +4,53 @@ import * as service from '@carillon/service'
 import { Type } from 'typebox'
 import { type ImLimits, imLimits } from './limits.ts'
 
-const variables = Type.Object({
+/** Everything that this service reads from its environment. */
+export const variables = Type.Object({
   ...service.commonVariables,
   ...gateway.authVariables,
   ...gateway.gatewayVariables('IM', { listenPort: 8_084, adminPort: 9_084, connectionAgeMaxS: 3_300 }),
-  IM_NOTICE_REDELIVERY_MS: service.env.integer(100, 86_400_000, 10_000),
-  IM_PING_INTERVAL_MS: service.env.integer(1_000, 3_600_000, 20_000),
-  IM_IDLE_TIMEOUT_MS: service.env.integer(2_000, 86_400_000, 60_000),
-  IM_CUSTOM_TIMEOUT_MS: service.env.integer(100, 60_000, 10_000),
-  IM_MAX_REQUESTS: service.env.integer(1, 1_000_000, imLimits.requests.total.count),
-  IM_MAX_CONVERSATIONS: service.env.integer(1, 100_000, imLimits.conversationsMax),
-  IM_MAX_FOLLOWED_CONVERSATIONS: service.env.integer(1, 10_000_000, imLimits.followedConversationsMax),
+  IM_NOTICE_REDELIVERY_MS: service.env.integer(
+    100,
+    86_400_000,
+    10_000,
+    'between two deliveries of a notice that a device has not acknowledged',
+  ),
+  IM_PING_INTERVAL_MS: service.env.integer(
+    1_000,
+    3_600_000,
+    20_000,
+    'silence from a client after which it is sent a ping',
+  ),
+  IM_IDLE_TIMEOUT_MS: service.env.integer(
+    2_000,
+    86_400_000,
+    60_000,
+    'silence from a client after which its connection is closed',
+  ),
+  IM_CUSTOM_TIMEOUT_MS: service.env.integer(
+    100,
+    60_000,
+    10_000,
+    'how long the service behind a CustomRequest may take',
+  ),
+  IM_MAX_REQUESTS: service.env.integer(
+    1,
+    1_000_000,
+    imLimits.requests.total.count,
+    'requests under way in an instance',
+  ),
+  IM_MAX_CONVERSATIONS: service.env.integer(
+    1,
+    100_000,
+    imLimits.conversationsMax,
+    'conversations of a user that are pushed',
+  ),
+  IM_MAX_FOLLOWED_CONVERSATIONS: service.env.integer(
+    1,
+    10_000_000,
+    imLimits.followedConversationsMax,
+    'conversations followed by an instance',
+  ),
 })
 
 /** Batches of messages are larger than other protocols' commands; NATS takes 1 MB. */

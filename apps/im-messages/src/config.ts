@@ -9,15 +9,42 @@ import {
 } from '@carillon/service'
 import { Type } from 'typebox'
 
-const variables = Type.Object({
+/** Everything that this service reads from its environment. */
+export const variables = Type.Object({
   ...commonVariables,
-  IM_MESSAGES_ADMIN_PORT: env.port(9_086),
-  IM_DATABASE_URL: Type.Optional(env.url('postgres|postgresql')),
-  IM_DATABASE_CONNECTIONS: env.integer(2, 200, 10),
-  IM_MESSAGE_RETENTION_DAYS: env.integer(0, 36_500, 0),
-  IM_NOTICE_RETENTION_DAYS: env.integer(0, 36_500, 30),
-  IM_DEVICE_RETENTION_DAYS: env.integer(0, 36_500, 180),
-  CARILLON_HOME: env.text('.carillon'),
+  IM_MESSAGES_ADMIN_PORT: env.port(9_086, 'probes and metrics; there is no other port'),
+  IM_DATABASE_URL: Type.Optional(
+    env.url(
+      'postgres|postgresql',
+      undefined,
+      'the PostgreSQL database; unset: an embedded one in `CARILLON_HOME`',
+    ),
+  ),
+  IM_DATABASE_CONNECTIONS: env.integer(
+    2,
+    200,
+    10,
+    'connections of one instance to the database, besides 4 for outboxes',
+  ),
+  IM_MESSAGE_RETENTION_DAYS: env.integer(
+    0,
+    36_500,
+    0,
+    'messages are deleted after so many days, at least 11; 0 keeps them',
+  ),
+  IM_NOTICE_RETENTION_DAYS: env.integer(
+    0,
+    36_500,
+    30,
+    'notices that every device has acknowledged are deleted after so many days; 0 keeps them',
+  ),
+  IM_DEVICE_RETENTION_DAYS: env.integer(
+    0,
+    36_500,
+    180,
+    'devices are forgotten when not seen for so many days, except a user’s last one; 0 keeps them',
+  ),
+  CARILLON_HOME: env.text('.carillon', 'the embedded database is in the folder `im-messages` of this one'),
 })
 
 /** A message that is sent again after this much is not known any more; delayed ones wait up to ten days. */

@@ -4,16 +4,37 @@ import * as service from '@carillon/service'
 import { Type } from 'typebox'
 import type { SessionLimits } from './session.ts'
 
-const variables = Type.Object({
+/** Everything that this service reads from its environment. */
+export const variables = Type.Object({
   ...service.commonVariables,
   ...gateway.authVariables,
   ...gateway.gatewayVariables('QUOTE', { listenPort: 8_083, adminPort: 9_083, framesPerSecondMax: 200 }),
-  QUOTE_PATH_PREFIX: Type.Optional(Type.String({ pattern: '^(/[A-Za-z0-9._~-]+)+$' })),
-  QUOTE_SUBSCRIPTION_TTL_S: service.env.integer(1, 604_800, 3_600),
-  QUOTE_ALIVE_INTERVAL_MS: service.env.integer(100, 3_600_000, 15_000),
-  QUOTE_MAX_SUBSCRIPTIONS: service.env.integer(1, 100_000, 1_000),
-  QUOTE_MAX_SUBSCRIPTIONS_PER_USER: service.env.integer(1, 1_000_000, 5_000),
-  QUOTE_MAX_FOLLOWED_SUBJECTS: service.env.integer(1, 10_000_000, 100_000),
+  QUOTE_PATH_PREFIX: Type.Optional(
+    Type.String({
+      pattern: '^(/[A-Za-z0-9._~-]+)+$',
+      description: 'the path is served under this prefix as well, `/dev-f` for instance',
+    }),
+  ),
+  QUOTE_SUBSCRIPTION_TTL_S: service.env.integer(
+    1,
+    604_800,
+    3_600,
+    'a market is followed for so long after its last request',
+  ),
+  QUOTE_ALIVE_INTERVAL_MS: service.env.integer(100, 3_600_000, 15_000, 'between two signs of life'),
+  QUOTE_MAX_SUBSCRIPTIONS: service.env.integer(1, 100_000, 1_000, 'subscriptions of one connection'),
+  QUOTE_MAX_SUBSCRIPTIONS_PER_USER: service.env.integer(
+    1,
+    1_000_000,
+    5_000,
+    'subscriptions of all connections of one user',
+  ),
+  QUOTE_MAX_FOLLOWED_SUBJECTS: service.env.integer(
+    1,
+    10_000_000,
+    100_000,
+    'different subjects followed by an instance',
+  ),
 })
 
 /** A page full of slips may be registered at once. */

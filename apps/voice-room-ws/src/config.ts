@@ -5,29 +5,76 @@ import { Type } from 'typebox'
 
 const { env } = service
 
-const variables = Type.Object({
+/** Everything that this service reads from its environment. */
+export const variables = Type.Object({
   ...service.commonVariables,
+  ...service.developmentSecretVariables,
   ...gateway.gatewayVariables('VOICE', {
     listenPort: 9_999,
     adminPort: 9_082,
     framesPerSecondMax: 20,
     connectionAgeMaxS: 3_300,
   }),
-  VOICE_SID_SECRET: Type.Optional(Type.String()),
-  VOICE_SID_SECRET_FILE: Type.Optional(Type.String()),
-  VOICE_SID_VERIFIER: env.oneOf(['hmac', 'nats'], 'hmac'),
-  VOICE_SIGN: Type.Unsafe<SignMethod>(env.oneOf(['md5', 'hmac-sha256'], 'md5')),
-  VOICE_SIGN_SECRET: Type.Optional(Type.String()),
-  VOICE_TIMESTAMP_SKEW_S: env.integer(0, 86_400, 0),
-  VOICE_PING_INTERVAL_S: env.integer(1, 3_600, 15),
-  VOICE_HEARTBEAT_TIMEOUT_MS: env.integer(100, 3_600_000, 20_000),
-  VOICE_EXIT_GRACE_MS: env.integer(0, 600_000, 0),
-  VOICE_HANDOVER_GRACE_MS: env.integer(0, 600_000, 20_000),
-  VOICE_RELAY_TIMEOUT_MS: env.integer(50, 600_000, 5_000),
-  VOICE_RELAY_MAX_ATTEMPTS: env.integer(1, 10_000, 20),
-  VOICE_MAX_OPEN_RELAYS: env.integer(1, 100_000, 5_000),
-  VOICE_MAX_OPEN_RELAYS_PER_ROOM: env.integer(1, 100_000, 200),
-  VOICE_LEASE_MS: env.integer(500, 600_000, 10_000),
+  VOICE_SID_SECRET: Type.Optional(
+    Type.String({ description: 'the secret that sids are signed with; required in production' }),
+  ),
+  VOICE_SID_SECRET_FILE: Type.Optional(
+    Type.String({ description: 'a file of such secrets, see [Keys](#keys)' }),
+  ),
+  VOICE_SID_VERIFIER: env.oneOf(
+    ['hmac', 'nats'],
+    'hmac',
+    '`nats`: sids are verified by the request `voice.session.verify`',
+  ),
+  VOICE_SIGN: Type.Unsafe<SignMethod>(
+    env.oneOf(['md5', 'hmac-sha256'], 'md5', 'how clients sign their frames'),
+  ),
+  VOICE_SIGN_SECRET: Type.Optional(Type.String({ description: 'the secret of `hmac-sha256`' })),
+  VOICE_TIMESTAMP_SKEW_S: env.integer(
+    0,
+    86_400,
+    0,
+    'how far a frame’s timestamp may be from the time; 0 for any distance',
+  ),
+  VOICE_PING_INTERVAL_S: env.integer(
+    1,
+    3_600,
+    15,
+    'how often clients of voice-room-ws are told to send a ping',
+  ),
+  VOICE_HEARTBEAT_TIMEOUT_MS: env.integer(
+    100,
+    3_600_000,
+    20_000,
+    'silence after which a connection is closed',
+  ),
+  VOICE_EXIT_GRACE_MS: env.integer(0, 600_000, 0, 'time to come back before an eviction'),
+  VOICE_HANDOVER_GRACE_MS: env.integer(0, 600_000, 20_000, 'time to come back after a drain'),
+  VOICE_RELAY_TIMEOUT_MS: env.integer(50, 600_000, 5_000, 'time for a member to report'),
+  VOICE_RELAY_MAX_ATTEMPTS: env.integer(
+    1,
+    10_000,
+    20,
+    'members that one notice is relayed to, one after the other',
+  ),
+  VOICE_MAX_OPEN_RELAYS: env.integer(
+    1,
+    100_000,
+    5_000,
+    'events of one stream that an instance works on at once',
+  ),
+  VOICE_MAX_OPEN_RELAYS_PER_ROOM: env.integer(
+    1,
+    100_000,
+    200,
+    'relays of one room at once; those beyond go to one member only',
+  ),
+  VOICE_LEASE_MS: env.integer(
+    500,
+    600_000,
+    10_000,
+    'an instance that has not renewed its lease for so long is taken for dead',
+  ),
 })
 
 function problems(environment: service.Environment): readonly string[] {

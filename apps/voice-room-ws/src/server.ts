@@ -74,7 +74,11 @@ export function create(config: VoiceConfig, overrides: Overrides = {}) {
       peers.listen()
     },
   })
-  const evicted = metrics.counter('evictions_total', 'Users taken out of a room or call', ['reason'])
+  const evicted = metrics.counter(
+    'evictions_total',
+    'Users taken out of a room or call: closed, heartbeat_timeout, instance_lost',
+    ['reason'],
+  )
   const evictions = new Evictions({ bus, clock, users, rooms, evicted: (reason) => evicted.inc({ reason }) })
   const presence = new Presence({
     ...{ bus, clock, log, instanceId, leases, users, directory, connections, evictions },

@@ -1,14 +1,30 @@
 import { DEVELOPMENT_SECRET, type TokenOptions } from '@carillon/auth'
-import { type Environment, env, secretProblems, watchedSecrets } from '@carillon/service'
+import {
+  developmentSecretVariables,
+  type Environment,
+  env,
+  secretProblems,
+  watchedSecrets,
+} from '@carillon/service'
 import { Type } from 'typebox'
 
 /** Variables of the services that verify JSON Web Tokens. */
 export const authVariables = {
-  AUTH_HS256_SECRET: Type.Optional(Type.String()),
-  AUTH_HS256_SECRET_FILE: Type.Optional(Type.String()),
-  AUTH_JWKS_URL: Type.Optional(env.url('https?')),
-  AUTH_ISSUER: Type.Optional(Type.String()),
-  AUTH_AUDIENCE: Type.Optional(Type.String()),
+  ...developmentSecretVariables,
+  AUTH_HS256_SECRET: Type.Optional(
+    Type.String({
+      description:
+        'the secret that tokens are verified with; this, its file or `AUTH_JWKS_URL` is required in production',
+    }),
+  ),
+  AUTH_HS256_SECRET_FILE: Type.Optional(
+    Type.String({ description: 'a file of such secrets, see [Keys](#keys)' }),
+  ),
+  AUTH_JWKS_URL: Type.Optional(
+    env.url('https?', undefined, 'where the public keys that tokens are verified with are fetched'),
+  ),
+  AUTH_ISSUER: Type.Optional(Type.String({ description: 'the `iss` that every token must have' })),
+  AUTH_AUDIENCE: Type.Optional(Type.String({ description: 'an `aud` that every token must have' })),
 }
 
 interface AuthValues {

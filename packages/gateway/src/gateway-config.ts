@@ -21,17 +21,52 @@ function fields({
   connectionAgeMaxS = 0,
 }: GatewayDefaults) {
   return {
-    LISTEN_PORT: env.port(listenPort),
-    ADMIN_PORT: env.port(adminPort),
-    PUBLIC_URL: Type.Optional(env.clientUrl('wss?')),
-    MAX_CONNECTIONS: env.integer(0, 1_000_000, defaultLimits.connectionsMax),
-    MAX_CONNECTIONS_PER_ADDRESS: env.integer(1, 1_000_000, defaultLimits.connectionsPerAddressMax),
-    MAX_CONNECTIONS_PER_USER: env.integer(1, 1_000_000, defaultLimits.connectionsPerUserMax),
-    MAX_FRAMES_PER_SECOND: env.integer(1, 100_000, framesPerSecondMax),
-    MAX_FRAMES_PER_SECOND_PER_USER: env.integer(1, 1_000_000, framesPerSecondMax * USER_CONNECTIONS),
-    MAX_CONNECTION_AGE_S: env.integer(0, 604_800, connectionAgeMaxS),
-    MAX_OUTBOX_BYTES: env.integer(1_024, 1_073_741_824, defaultLimits.outboxBytesMax),
-    DIRECT_WRITES: env.boolean(true),
+    LISTEN_PORT: env.port(listenPort, 'the port that clients reach'),
+    ADMIN_PORT: env.port(adminPort, 'probes and metrics'),
+    PUBLIC_URL: Type.Optional(
+      env.clientUrl('wss?', 'what endpoint-discovery hands out; unset: `ws://127.0.0.1:<port>`'),
+    ),
+    MAX_CONNECTIONS: env.integer(
+      0,
+      1_000_000,
+      defaultLimits.connectionsMax,
+      'connections of an instance; live setting `<service>.max_connections`',
+    ),
+    MAX_CONNECTIONS_PER_ADDRESS: env.integer(
+      1,
+      1_000_000,
+      defaultLimits.connectionsPerAddressMax,
+      'connections of one address',
+    ),
+    MAX_CONNECTIONS_PER_USER: env.integer(
+      1,
+      1_000_000,
+      defaultLimits.connectionsPerUserMax,
+      'connections of one user',
+    ),
+    MAX_FRAMES_PER_SECOND: env.integer(1, 100_000, framesPerSecondMax, 'frames a second from one connection'),
+    MAX_FRAMES_PER_SECOND_PER_USER: env.integer(
+      1,
+      1_000_000,
+      framesPerSecondMax * USER_CONNECTIONS,
+      'frames a second from all connections of one user',
+    ),
+    MAX_CONNECTION_AGE_S: env.integer(
+      0,
+      604_800,
+      connectionAgeMaxS,
+      'connections are closed at this age at the latest, see [Draining](#draining); 0 for never',
+    ),
+    MAX_OUTBOX_BYTES: env.integer(
+      1_024,
+      1_073_741_824,
+      defaultLimits.outboxBytesMax,
+      'bytes that may wait for a client',
+    ),
+    DIRECT_WRITES: env.boolean(
+      true,
+      '`false` writes to sockets through Node’s streams alone, see [Socket writes](#socket-writes)',
+    ),
   }
 }
 

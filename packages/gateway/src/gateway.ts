@@ -75,9 +75,11 @@ export class Gateway<C extends ClientConnection = ClientConnection> {
     this.#opened = metrics.counter('connections_opened_total', 'Connections opened')
     this.#closed = metrics.counter('connections_closed_total', 'Connections closed, by close code', ['code'])
     this.#refused = metrics.counter('connections_refused_total', 'Connections refused by a limit', ['reason'])
-    this.#authFailures = metrics.counter('auth_failures_total', 'Clients refused for their credentials', [
-      'reason',
-    ])
+    this.#authFailures = metrics.counter(
+      'auth_failures_total',
+      'Clients refused for their credentials: missing, malformed, unsupported_algorithm, bad_signature, expired, not_yet_valid, keys_unavailable',
+      ['reason'],
+    )
     this.#describeTo(metrics)
   }
 

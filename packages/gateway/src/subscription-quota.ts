@@ -23,9 +23,11 @@ export class SubscriptionQuota {
   constructor(options: SubscriptionQuotaOptions) {
     const { metrics, subjects } = options
     this.#options = options
-    this.#refused = metrics.counter('subscriptions_refused_total', 'Subscriptions refused by a limit', [
-      'limit',
-    ])
+    this.#refused = metrics.counter(
+      'subscriptions_refused_total',
+      'Subscriptions refused by the limit of the user or the instance',
+      ['limit'],
+    )
     metrics.gaugeOf('subscriptions', 'Subscriptions of all connections', () => this.#size)
     metrics.gaugeOf('followed_subjects', 'NATS subjects that connections here follow', subjects)
   }

@@ -4,23 +4,60 @@ import { env } from './environment.ts'
 
 /** Variables that every service reads. */
 export const commonVariables = {
-  NODE_ENV: Type.Optional(Type.String()),
-  NATS_URL: env.text('nats://127.0.0.1:4222'),
-  NATS_USER: Type.Optional(Type.String()),
-  NATS_PASSWORD: Type.Optional(Type.String()),
-  NATS_CREDS_FILE: Type.Optional(Type.String()),
-  NATS_INBOX_PREFIX: Type.Optional(Type.String({ pattern: '^[\\w-]+(\\.[\\w-]+)*$' })),
-  NATS_REPLICAS: env.integer(1, 5, 1),
-  LOG_LEVEL: env.oneOf(['trace', 'debug', 'info', 'warn', 'error', 'fatal'], 'info'),
-  REGION: env.text('default'),
-  LISTEN_HOST: Type.Optional(env.text()),
-  ADMIN_HOST: Type.Optional(env.text()),
-  DRAIN_SECONDS: env.integer(0, 3_600, 25),
-  DRAIN_DELAY_SECONDS: env.integer(0, 600, 5),
+  NODE_ENV: Type.Optional(
+    Type.String({ description: '`production`: listen on every address, and refuse development secrets' }),
+  ),
+  NATS_URL: env.text('nats://127.0.0.1:4222', 'one or more servers, separated by commas'),
+  NATS_USER: Type.Optional(
+    Type.String({ description: 'the user, see [NATS permissions](#nats-permissions)' }),
+  ),
+  NATS_PASSWORD: Type.Optional(Type.String({ description: 'the user’s password' })),
+  NATS_CREDS_FILE: Type.Optional(
+    Type.String({ description: 'a NATS credentials file in place of user and password' }),
+  ),
+  NATS_INBOX_PREFIX: Type.Optional(
+    Type.String({
+      pattern: '^[\\w-]+(\\.[\\w-]+)*$',
+      description:
+        'where answers from NATS come in, as the user’s permissions allow; unset: `_INBOX_<service>`',
+    }),
+  ),
+  NATS_REPLICAS: env.integer(
+    1,
+    5,
+    1,
+    'servers of a NATS cluster that keep each stream and bucket, 3 in production; see [NATS](#nats)',
+  ),
+  LOG_LEVEL: env.oneOf(
+    ['trace', 'debug', 'info', 'warn', 'error', 'fatal'],
+    'info',
+    'the least level that is logged; live setting `<service>.log_level`',
+  ),
+  REGION: env.text(
+    'default',
+    'announced to endpoint-discovery, which prefers instances of a client’s region',
+  ),
+  LISTEN_HOST: Type.Optional(
+    env.text(undefined, 'the address that clients reach; unset: `0.0.0.0` in production, else `127.0.0.1`'),
+  ),
+  ADMIN_HOST: Type.Optional(env.text(undefined, 'the address of the admin port; unset: as `LISTEN_HOST`')),
+  DRAIN_SECONDS: env.integer(
+    0,
+    3_600,
+    25,
+    'connections are closed evenly over this time, see [Draining](#draining)',
+  ),
+  DRAIN_DELAY_SECONDS: env.integer(
+    0,
+    600,
+    5,
+    'after SIGTERM connections are accepted for so long, until clients get other endpoints',
+  ),
   TRUST_PROXY: env.checked(
     (text) => parseTrustedProxies(text) !== undefined,
     'false, a number of hops, or networks separated by commas',
     'false',
+    'which proxies are believed about the client’s address in `X-Forwarded-For`: a number of hops (`1`), or networks and addresses (`10.0.0.0/8,192.0.2.7`)',
   ),
 }
 

@@ -11,27 +11,33 @@ export class EnvironmentError extends Error {
   }
 }
 
-/** Field types of an environment. An empty variable counts as unset. */
+/**
+ * Field types of an environment. An empty variable counts as unset. `about` says what a variable means:
+ * docs/operations.md is made of it.
+ */
 export const env = {
-  port: (value?: number) => Type.Integer({ minimum: 0, maximum: 65_535, ...withDefault(value) }),
-  integer: (minimum: number, maximum: number, value: number) =>
-    Type.Integer({ minimum, maximum, default: value }),
-  boolean: (value: boolean) => Type.Boolean({ default: value }),
-  text: (value?: string) => Type.String({ minLength: 1, ...withDefault(value) }),
-  url: (schemes: string, value?: string) =>
-    Type.String({ pattern: `^(${schemes})://[^\\s/]+`, ...withDefault(value) }),
+  port: (value?: number, about?: string) =>
+    Type.Integer({ minimum: 0, maximum: 65_535, ...withDefault(value), ...describedAs(about) }),
+  integer: (minimum: number, maximum: number, value: number, about?: string) =>
+    Type.Integer({ minimum, maximum, default: value, ...describedAs(about) }),
+  boolean: (value: boolean, about?: string) => Type.Boolean({ default: value, ...describedAs(about) }),
+  text: (value?: string, about?: string) =>
+    Type.String({ minLength: 1, ...withDefault(value), ...describedAs(about) }),
+  url: (schemes: string, value?: string, about?: string) =>
+    Type.String({ pattern: `^(${schemes})://[^\\s/]+`, ...withDefault(value), ...describedAs(about) }),
   /** A URL that is handed out to clients. */
-  clientUrl: (schemes: string) =>
+  clientUrl: (schemes: string, about?: string) =>
     Type.String({
       pattern: `^(${schemes})://[^\\s/]+`,
       check: isClientUrl,
       form: 'a URL without credentials and fragment',
+      ...describedAs(about),
     }),
   /** Text in a form of its own: `check` says whether it is, `form` what it should be. */
-  checked: (check: (text: string) => boolean, form: string, value: string) =>
-    Type.String({ minLength: 1, default: value, check, form }),
-  oneOf: <const V extends string>(values: readonly V[], value: V) =>
-    Type.Unsafe<V>({ type: 'string', enum: [...values], default: value }),
+  checked: (check: (text: string) => boolean, form: string, value: string, about?: string) =>
+    Type.String({ minLength: 1, default: value, check, form, ...describedAs(about) }),
+  oneOf: <const V extends string>(values: readonly V[], value: V, about?: string) =>
+    Type.Unsafe<V>({ type: 'string', enum: [...values], default: value, ...describedAs(about) }),
 }
 
 function isClientUrl(text: string): boolean {
@@ -42,6 +48,10 @@ function isClientUrl(text: string): boolean {
 
 function withDefault<T>(value: T | undefined) {
   return value === undefined ? {} : { default: value }
+}
+
+function describedAs(description: string | undefined) {
+  return description === undefined ? {} : { description }
 }
 
 export type Environment = Readonly<Record<string, string | undefined>>

@@ -1,5 +1,5 @@
 import { isIPv4 } from 'node:net'
-import type { Environment } from './environment.ts'
+import { type Environment, env } from './environment.ts'
 import { readSecrets } from './secret-file.ts'
 
 /** A secret that has a well-known default, so that everything runs on a developer's machine as it is. */
@@ -8,6 +8,14 @@ export interface SecretVariable {
   readonly developmentSecret: string
   /** Variables that make the secret unnecessary. */
   readonly alternatives?: readonly string[]
+}
+
+/** For the services that have such a secret. */
+export const developmentSecretVariables = {
+  ALLOW_DEVELOPMENT_SECRET: env.boolean(
+    false,
+    'outside production: trust the development secret on addresses that others can reach',
+  ),
 }
 
 const LENGTH_MIN = 16
@@ -32,7 +40,7 @@ export function secretProblems(
     if (secret && secret.length < LENGTH_MIN) return [`${variable} is shorter than ${LENGTH_MIN} characters`]
     return []
   }
-  if (!known || !host || isLoopback(host) || allowed === 'true') return []
+  if (!known || !host || isLoopback(host) || allowed === 'true' || allowed === '1') return []
   const remedies = [variable, ...alternatives].join(' or ')
   return [
     `LISTEN_HOST lets others reach a service that trusts the development secret: set ${remedies}, ` +
