@@ -89,13 +89,8 @@ test('every limit of a PROTOCOL.md that a variable changes has that variable’s
 
 test('every variable that a page names is one of a service', () => {
   const known = new Set(sources.flatMap(({ variables }) => Object.keys(variables.properties)))
-  const pages = [
-    'README.md',
-    'docs/architecture.md',
-    'docs/operations.md',
-    'docs/security.md',
-    'docs/scaling.md',
-  ]
+  const docs = readdirSync(new URL('docs/', root)).filter((name) => name.endsWith('.md'))
+  const pages = ['README.md', ...docs.map((name) => `docs/${name}`)]
   const protocols = sources.map(({ name }) => `apps/${name}/PROTOCOL.md`)
   for (const path of [...pages, ...protocols]) {
     const named = [...page(path).matchAll(/`(?:[A-Z0-9_=]+=[^`]*|[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+)`/g)].map(
