@@ -91,8 +91,7 @@ test('every variable that a page names is one of a service', () => {
   const known = new Set(sources.flatMap(({ variables }) => Object.keys(variables.properties)))
   const docs = readdirSync(new URL('docs/', root)).filter((name) => name.endsWith('.md'))
   const pages = ['README.md', ...docs.map((name) => `docs/${name}`)]
-  const protocols = sources.map(({ name }) => `apps/${name}/PROTOCOL.md`)
-  for (const path of [...pages, ...protocols]) {
+  for (const path of pages) {
     const named = [...page(path).matchAll(/`(?:[A-Z0-9_=]+=[^`]*|[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+)`/g)].map(
       ([text]) => text.slice(1, -1).split('=')[0] as string,
     )
