@@ -77,6 +77,19 @@ describe('imports point one way', () => {
   })
 })
 
+test('what is imported is declared: an image holds nothing else', () => {
+  const undeclared = sources.filter(({ file, module }) => {
+    if (module.startsWith('node:') || !/^[@a-z]/.test(module)) return false
+    const folder = file.split('/').slice(0, 2).join('/')
+    const { name, dependencies, optionalDependencies, peerDependencies } = JSON.parse(
+      readFileSync(resolve(root, folder, 'package.json'), 'utf8'),
+    )
+    const wanted = module.split('/', module.startsWith('@') ? 2 : 1).join('/')
+    return !(wanted in { [name]: '', ...dependencies, ...optionalDependencies, ...peerDependencies })
+  })
+  expect(undeclared).toEqual([])
+})
+
 test('the tool knows every app, and nothing else', () => {
   const deployable = apps.filter((name) => existsSync(resolve(root, 'apps', name, 'src', 'main.ts')))
   expect(services.map(({ name }) => name).sort()).toEqual(deployable.sort())
