@@ -5,7 +5,6 @@ import { env } from '@carillon/service'
 import { tableRows } from '@carillon/testkit'
 import { beforeAll, describe, expect, test } from '@jest/globals'
 import { stringify } from 'yaml'
-import { accountsConf } from '../nats-users.ts'
 import { withReference } from './operations.ts'
 import { type ServiceSource, serviceSources } from './services.ts'
 import { variablesText } from './variables.ts'
@@ -15,7 +14,7 @@ const page = (path: string) => readFileSync(new URL(path, root), 'utf8')
 
 /** Variables that nats-server, the tool or the tests read, and no service. */
 const elsewhere =
-  /^(NATS_SERVER|NODE_NAME|CLUSTER_ROUTES|NATS_STORE|ROUTES_PASSWORD|[A-Z_]+_PASSWORD|PASSWORD)$/
+  /^(NATS_SERVER|NODE_NAME|CLUSTER_ROUTES|STORE_FOLDER|ROUTES_PASSWORD|[A-Z_]+_PASSWORD|PASSWORD)$/
 
 let sources: readonly ServiceSource[]
 beforeAll(async () => {
@@ -34,10 +33,6 @@ describe('what npm run docs writes is what is committed', () => {
     const { version } = JSON.parse(page('package.json'))
     const text = stringify(asyncapi(contract, version), { aliasDuplicateObjects: false })
     expect(page('docs/asyncapi.yaml')).toBe(text)
-  })
-
-  test('deploy/nats/accounts.conf', () => {
-    expect(page('deploy/nats/accounts.conf')).toBe(accountsConf())
   })
 })
 

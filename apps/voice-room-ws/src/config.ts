@@ -24,7 +24,7 @@ export const variables = Type.Object({
   VOICE_SID_VERIFIER: env.oneOf(
     ['hmac', 'nats'],
     'hmac',
-    '`nats`: sids are verified by the request `voice.session.verify`',
+    '`nats`: sids are verified by a request over NATS, see [PROTOCOL.md](../apps/voice-room-ws/PROTOCOL.md)',
   ),
   VOICE_SIGN: Type.Unsafe<SignMethod>(
     env.oneOf(['md5', 'hmac-sha256'], 'md5', 'how clients sign their frames'),
