@@ -8,7 +8,7 @@ import { eventually } from '@carillon/testkit'
 
 export const root = resolve(import.meta.dirname, '..')
 
-const END_TIMEOUT_MS = 60_000
+const END_TIMEOUT_MS = 180_000
 const PORT_VARIABLES = ['DISCOVERY', 'AUCTION', 'QUOTE', 'VOICE', 'IM', 'IM_MESSAGES', 'CAMPUS'].flatMap(
   (prefix) => [`${prefix}_LISTEN_PORT`, `${prefix}_ADMIN_PORT`],
 )

@@ -36,7 +36,7 @@ describe('however npm start ends, everything ends', () => {
       await second.stop('SIGKILL')
       await everythingIsGone()
     },
-    120_000,
+    300_000,
   )
 
   whereListed(
@@ -49,7 +49,7 @@ describe('however npm start ends, everything ends', () => {
       await everythingIsGone()
       expect(fleet.output).toContain('the supervisor ended')
     },
-    120_000,
+    300_000,
   )
 
   whereListed(
@@ -62,7 +62,7 @@ describe('however npm start ends, everything ends', () => {
       await everythingIsGone()
       expect(fleet.output).toContain('nats-server ended with SIGKILL')
     },
-    120_000,
+    300_000,
   )
 
   describe.each(['SIGTERM', 'SIGINT', 'SIGKILL'] as const)('%s', (signal) => {
@@ -75,7 +75,7 @@ describe('however npm start ends, everything ends', () => {
         process.kill(npm.pid, signal)
         await everythingIsGone()
       },
-      120_000,
+      300_000,
     )
   })
 
@@ -87,7 +87,7 @@ describe('however npm start ends, everything ends', () => {
       process.kill(npm.pid, 'SIGKILL')
       await everythingIsGone()
     },
-    120_000,
+    300_000,
   )
 
   whereListed(
@@ -99,7 +99,7 @@ describe('however npm start ends, everything ends', () => {
       await everythingIsGone()
       expect(fleet.output).not.toContain('carillon ready')
     },
-    120_000,
+    300_000,
   )
 })
 
@@ -111,7 +111,7 @@ describe('what others left', () => {
     expect(await second.ended()).toBe(1)
     expect(second.output).toContain(`a fleet runs from ${folder.home} already (process ${fleet.pid})`)
     expect(await fleet.stop()).toBe(0)
-  }, 120_000)
+  }, 300_000)
 
   test('a nats-server that stays on the JetStream folder is refused', async () => {
     const [port] = await freePorts(1)
@@ -145,7 +145,7 @@ describe('what others left', () => {
     const again = folder.start('--only', 'auction-push')
     await again.ready()
     expect(await again.stop()).toBe(0)
-  }, 120_000)
+  }, 300_000)
 
   test('somebody else who says ready on our admin port does not make us ready', async () => {
     const stranger = createServer((_request, response) => response.end('{"status":"ready"}'))
@@ -155,7 +155,7 @@ describe('what others left', () => {
     expect(fleet.output).toContain('set AUCTION_ADMIN_PORT to another one')
     expect(fleet.output).not.toContain('carillon ready')
     await new Promise((done) => stranger.close(done))
-  }, 120_000)
+  }, 300_000)
 })
 
 describe('addresses and ports', () => {
@@ -185,7 +185,7 @@ describe('addresses and ports', () => {
       expect([...addresses].filter((address) => !address.startsWith('0100007F:'))).toEqual([])
     }
     expect(await fleet.stop()).toBe(0)
-  }, 120_000)
+  }, 300_000)
 
   test('a port that is 0 becomes a free one, which is printed; NATS may be one that runs already', async () => {
     const nats = await NatsServer.start()
@@ -200,7 +200,7 @@ describe('addresses and ports', () => {
     } finally {
       await nats.stop()
     }
-  }, 120_000)
+  }, 300_000)
 })
 
 /** Local addresses that these processes listen on, as the kernel prints them. */

@@ -40,7 +40,7 @@ describe('npm start', () => {
     await eventually(() => client.closed !== undefined)
     expect(client.closed?.code).toBe(1012)
     await expect(fetch(discovery)).rejects.toThrow()
-  }, 120_000)
+  }, 300_000)
 
   test('a taken port is an error that names service, port and variable', async () => {
     const blocker = createServer()

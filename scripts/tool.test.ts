@@ -67,7 +67,7 @@ describe('the command-line tool', () => {
     expect(demo.output).toMatch(/^10 markets, 50 quotes a second/)
     expect(demo.output).toMatch(/\n[1-9]\d* quotes published\n$/)
     expect(await fleet.stop()).toBe(0)
-  }, 120_000)
+  }, 300_000)
 
   test('ends quietly when whoever reads it stops reading', async () => {
     const piped = folder.spawn('sh', [

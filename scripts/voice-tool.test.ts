@@ -37,4 +37,4 @@ test('a voice room from the terminal: a member that reports by itself, a notice 
   } finally {
     await folder.remove()
   }
-}, 120_000)
+}, 300_000)

@@ -42,7 +42,7 @@ export const variables = Type.Object({
     0,
     36_500,
     180,
-    'devices are forgotten when not seen for so many days, except a user’s last one; 0 keeps them',
+    'devices are forgotten when not seen for so many days, except a user’s last one; 0 keeps the last 100 of each user',
   ),
   CARILLON_HOME: env.text('.carillon', 'the embedded database is in the folder `im-messages` of this one'),
 })
