@@ -211,7 +211,7 @@ describe('frames', () => {
       }
       client.close()
     }
-  }, 120_000)
+  })
 })
 
 describe('requests', () => {

@@ -72,7 +72,7 @@ export class ImClient {
     await eventually(() => {
       if (client.closed) throw new Error(`closed with ${client.closed.code} ${client.closed.reason}`)
       return client.texts[0] === 'connected'
-    }, 20_000)
+    }, 60_000)
     return client
   }
 
@@ -102,7 +102,7 @@ export class ImClient {
     return eventually(() => {
       if (this.closed) throw new Error(`closed with ${this.closed.code} ${this.closed.reason}`)
       return this.answers.find((each) => each.reqId === reqId) ?? false
-    }, 20_000)
+    }, 60_000)
   }
 
   send(convId: string, text: string, fields: Fields = {}): Promise<Fields> {

@@ -50,7 +50,7 @@ test('without NATS: connections stay, requests get RetryError, and connects wait
   await eventually(() => bob.texts[0] === 'connected', 30_000)
   expect(ann.closed).toBeUndefined()
   expect(await readMetrics(gateway)).toMatch(/carillon_nats_reconnects_total\{[^}]*\} 1/)
-}, 120_000)
+})
 
 test('NATS restarts between two messages: nothing that was stored is missed', async () => {
   const gateway = await stage.gateway()
@@ -73,7 +73,7 @@ test('NATS restarts between two messages: nothing that was stored is missed', as
     await eventually(() => wanted.every((text) => client.textsOf('group:b').includes(text)), 30_000)
     expect(client.closed).toBeUndefined()
   }
-}, 120_000)
+})
 
 test('an instance that is cut off from NATS makes good for what it has missed', async () => {
   const link = await NatsLink.open(stage.nats.port)
@@ -143,7 +143,7 @@ test('an instance that is cut off from NATS makes good for what it has missed', 
   expect(bob.textsOf('group:c')).not.toContain('without bob')
   await cutOff.stop()
   await link.close()
-}, 120_000)
+})
 
 test('what was missed comes though something newer was pushed before it was asked for', async () => {
   const link = await NatsLink.open(stage.nats.port)
@@ -174,7 +174,7 @@ test('what was missed comes though something newer was pushed before it was aske
   }
   await cutOff.stop()
   await link.close()
-}, 120_000)
+})
 
 test('a drain closes with 1012, and tells that the devices have gone', async () => {
   const gateway = await stage.gateway({ DRAIN_SECONDS: '1' })
@@ -208,4 +208,4 @@ test('without the message service a connect waits, and is closed with 1013 after
   await eventually(() => gateway.users.size === 1)
   await stage.startMessages()
   await eventually(() => patient.texts[0] === 'connected', 30_000)
-}, 120_000)
+})

@@ -6,7 +6,11 @@ import { im } from '@carillon/events'
 import * as messages from '@carillon/im-messages'
 import type { Overrides } from '@carillon/service'
 import { eventually, NatsServer, testEnvironment } from '@carillon/testkit'
+import { jest } from '@jest/globals'
 import { create, readConfig } from '../src/server.ts'
+
+/** On a busy machine it takes long to make a database. */
+jest.setTimeout(300_000)
 
 export type ImGateway = ReturnType<typeof create>
 export type MessageService = ReturnType<typeof messages.create>
@@ -55,7 +59,7 @@ export class Stage {
     await eventually(async () => {
       const answer = await fetch(`http://127.0.0.1:${service.adminPort}/readyz`)
       return answer.ok
-    }, 60_000)
+    }, 200_000)
     await service.bus.roundTrip()
     return service
   }

@@ -4,7 +4,8 @@ import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 import { sql } from 'kysely'
 import type { Session } from '../src/database/database.ts'
 import { create, readConfig } from '../src/server.ts'
-import { engines, type MessageService, ready, Stage } from './stage.ts'
+import { ready } from './ready.ts'
+import { engines, type MessageService, Stage } from './stage.ts'
 
 const shared = engines.filter((engine) => engine === 'PostgreSQL')
 const whereShared = shared.length > 0 ? describe.each(shared) : describe.skip.each(['PostgreSQL'] as const)

@@ -1,6 +1,6 @@
 // A message service in a process of its own, to be killed.
 import { create, readConfig } from '../src/server.ts'
-import { ready } from './stage.ts'
+import { ready } from './ready.ts'
 
 const service = create(readConfig(process.env))
 await service.start()

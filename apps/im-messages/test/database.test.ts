@@ -9,7 +9,8 @@ import { DiskFull, embeddedEngine } from '../src/database/embedded.ts'
 import { classify } from '../src/database/failure.ts'
 import { FolderInUse, FolderLock } from '../src/database/folder-lock.ts'
 import { create, readConfig } from '../src/server.ts'
-import { engines, ready, Stage } from './stage.ts'
+import { ready } from './ready.ts'
+import { engines, Stage } from './stage.ts'
 
 async function readiness(adminPort: number): Promise<{ status: number; reason: string | undefined }> {
   const response = await fetch(`http://127.0.0.1:${adminPort}/readyz`)
@@ -88,7 +89,6 @@ whereShared('%s that comes and goes', (engine) => {
       expect(answered.filter((id) => !stored.includes(id))).toEqual([])
       await eventually(() => new Set(pushed.seqs).size === maxSeq)
     },
-    240_000,
   )
 
   test('a service starts without it, says so, and serves when it is there', async () => {

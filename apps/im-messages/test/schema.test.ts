@@ -183,5 +183,5 @@ describe(`the schema on ${engine}`, () => {
       return (row?.count ?? 0) >= MESSAGES + 201
     })
     expect(await scans()).toEqual(before)
-  }, 180_000)
+  })
 })

@@ -6,16 +6,14 @@ import { dirname, join } from 'node:path'
 import { Bus } from '@carillon/bus'
 import { decodeProto, im as proto } from '@carillon/codec'
 import { im } from '@carillon/events'
-import {
-  eventually,
-  ManualClock,
-  NatsServer,
-  PostgresServer,
-  postgresBin,
-  testEnvironment,
-} from '@carillon/testkit'
+import { ManualClock, NatsServer, PostgresServer, postgresBin, testEnvironment } from '@carillon/testkit'
 import { PGlite } from '@electric-sql/pglite'
+import { jest } from '@jest/globals'
 import { create, readConfig } from '../src/server.ts'
+import { ready } from './ready.ts'
+
+/** On a busy machine it takes long to make a database. */
+jest.setTimeout(300_000)
 
 export type Engine = 'PGlite' | 'PostgreSQL'
 /** What can run here. Where PostgreSQL is not installed, tests run on PGlite alone. */
@@ -48,12 +46,6 @@ const pgliteFolder = () => join(dirname(createRequire(import.meta.url).resolve('
 
 /** An answer always comes within 10 s. */
 export const AS_GATEWAYS_WAIT = { timeoutMs: 12_000 }
-
-/** It takes requests: it has its database and NATS, and NATS has its subscriptions. */
-export async function ready(service: MessageService): Promise<void> {
-  await eventually(() => service.database.availability.available, 60_000)
-  await eventually(() => service.bus.roundTrip(), 60_000)
-}
 
 /** A nats-server, a database, message services, and the gateways' side of the contract. */
 export class Stage {
