@@ -105,11 +105,14 @@ describe.each(engines)('what gateways need, on %s', (engine) => {
   test('a group of ten thousand is told of in pieces that fit', async () => {
     const changes = await memberChanges()
     const members = Array.from({ length: 10_000 }, (_, i) => `${'m'.repeat(50)}_${i}`)
-    expect(await stage.putGroup('group:huge', members)).toMatchObject({ error_code: 0 })
+    // On a busy machine it may take longer than an answer; put again, it changes nothing.
+    const put = (userIds: string[]) =>
+      eventually(async () => (await stage.putGroup('group:huge', userIds)).error_code === 0, 200_000)
+    await put(members)
     await eventually(() => changes.flatMap(({ added }) => added).length === 10_000)
     expect(changes.flatMap(({ added }) => added)).toEqual(members)
     const others = members.map((_, i) => `${'n'.repeat(50)}_${i}`)
-    expect(await stage.putGroup('group:huge', others)).toMatchObject({ error_code: 0 })
+    await put(others)
     await eventually(() => changes.flatMap(({ removed }) => removed).length === 10_000)
     const more = { convId: 'group:huge', members: ['one_more'] }
     expect(await stage.bus.request(im.convAddMembers, {}, more, AS_GATEWAYS_WAIT)).toEqual({
