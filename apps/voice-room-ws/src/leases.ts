@@ -93,8 +93,9 @@ export class Leases {
   start(): void {
     this.#unwatch = this.#bucket.watch((change) => {
       const name = unescapeKey(change.key)
-      if (name === undefined || 'refused' in change) return
-      if (change.value === undefined) this.#seen.delete(name)
+      if (name === undefined) return
+      if ('refused' in change) this.#seeRefused(name, change.revision ?? 0)
+      else if (change.value === undefined) this.#seen.delete(name)
       else this.#see(name, change.value, change.revision as number)
     })
     this.#timer = setInterval(() => void this.#renew(), this.#options.leaseMs / RENEWALS)
@@ -123,10 +124,9 @@ export class Leases {
     for (const [name, seen] of this.#seen) {
       if (name === this.#own) continue
       const { taken_by } = seen.lease
-      if (taken_by === this.#own) ours.push(name)
-      else if (taken_by === null ? this.#isSilent(seen) : !this.#isAlive(taken_by) && this.#isSilent(seen)) {
-        if (await this.#take(name, seen)) ours.push(name)
-      }
+      const isHolderGone = taken_by === null || !this.#isAlive(taken_by)
+      if (taken_by === this.#own || (isHolderGone && this.#isSilent(seen) && (await this.#take(name, seen))))
+        ours.push(name)
     }
     return [...ours, ...this.#unknown(holders)]
   }
@@ -179,10 +179,21 @@ export class Leases {
     } catch (error) {
       if (!(error instanceof RevisionMismatch)) throw error
       // It has renewed, or somebody was faster: see what stands there now.
-      const entry = await this.#bucket.get(bucketKey(name))
-      if (entry) this.#see(name, entry.value, entry.revision)
+      const entry = await this.#bucket.find(bucketKey(name))
+      if (entry === undefined) this.#seen.delete(name)
+      else if ('refused' in entry) this.#seeRefused(name, entry.revision)
+      else this.#see(name, entry.value, entry.revision)
       return false
     }
+  }
+
+  /**
+   * Somebody who is no instance has overwritten it. Its instance cannot renew it any more, and gives it up; nobody can
+   * tell whether it was taken, so that whoever finds it silent may take it.
+   */
+  #seeRefused(name: string, revision: number): void {
+    if (name === this.#own) return this.#lose()
+    this.#see(name, { instance_id: name, renewed: 0, taken_by: null, started_at: 0 }, revision)
   }
 
   #see(name: string, lease: VoiceLease, revision: number): void {
@@ -224,10 +235,11 @@ export class Leases {
 
   /** A renewal did not fit: its answer was lost and it stands there, the entry is gone, or the lease was taken. */
   async #recheckOwnLease(name: string): Promise<void> {
-    const entry = await this.#bucket.get(bucketKey(name))
+    const entry = await this.#bucket.find(bucketKey(name))
     if (name !== this.#own) return
     if (
       entry !== undefined &&
+      !('refused' in entry) &&
       entry.value.taken_by === null &&
       entry.value.instance_id === this.#options.instanceId
     )

@@ -24,6 +24,8 @@ export interface PresenceOptions {
   readonly draining: () => boolean
   /** The connection is the user's from now on, and `member.lease` says under which lease. */
   readonly registered: (member: Member) => void
+  /** What is due of so many users failed, and is tried again. */
+  readonly failed: (count: number) => void
 }
 
 /** An eviction that has not been told after so long is finished by whoever sees it. */
@@ -139,12 +141,15 @@ export class Presence {
         await this.#leave(member)
         this.#unleft.delete(member)
       })
-      await this.#endOrphanedSessions()
-      await this.#takeOver()
-      await this.#endAbsences()
-      await this.#finishEvictions()
-    } catch (error) {
-      this.#warn(error, 'looking after users failed, trying again')
+      // Each on its own: one that fails does not keep the others from what is due.
+      for (const stage of [
+        () => this.#endOrphanedSessions(),
+        () => this.#takeOver(),
+        () => this.#endAbsences(),
+        () => this.#finishEvictions(),
+      ]) {
+        await stage().catch((error: unknown) => this.#fail(error, 1))
+      }
     } finally {
       this.#sweeping = false
     }
@@ -154,8 +159,7 @@ export class Presence {
   async #forEach<T>(items: readonly T[], task: (item: T) => Promise<unknown>): Promise<void> {
     const failures: unknown[] = []
     await inParallel(PARALLEL, items, (item) => task(item).catch((error: unknown) => failures.push(error)))
-    if (failures.length > 0)
-      this.#warn(failures[0], `looking after ${failures.length} users failed, trying again`)
+    if (failures.length > 0) this.#fail(failures[0], failures.length)
   }
 
   async #leave(
@@ -219,7 +223,7 @@ export class Presence {
         }
         if (await evictions.evict(userId, 'instance_lost', isLost)) this.#offline(userId, 'instance_lost')
       })
-      if (theirs.length === 0) await leases.forget(lease)
+      if (theirs.length === 0) await leases.forget(lease).catch((error: unknown) => this.#fail(error, 1))
     }
   }
 
@@ -286,6 +290,11 @@ export class Presence {
     if (!bus.connected) return
     const payload = { user_id: userId, instance_id: instanceId, reason, at: clock.now() }
     bus.publish(voice.offline, { userId }, payload)
+  }
+
+  #fail(first: unknown, count: number): void {
+    this.#options.failed(count)
+    this.#warn(first, `what was due failed ${count} times, trying again`)
   }
 
   #warn(error: unknown, message: string): void {

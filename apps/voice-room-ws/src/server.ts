@@ -80,11 +80,16 @@ export function create(config: VoiceConfig, overrides: Overrides = {}) {
     ['reason'],
   )
   const evictions = new Evictions({ bus, clock, users, rooms, evicted: (reason) => evicted.inc({ reason }) })
+  const failures = metrics.counter(
+    'voice_presence_failures_total',
+    'Failures of what is due about a user or an instance; each is tried again',
+  )
   const presence = new Presence({
     ...{ bus, clock, log, instanceId, leases, users, directory, connections, evictions },
     exitGraceMs: config.exitGraceMs,
     handoverGraceMs: config.handoverGraceMs,
     draining: () => service.draining,
+    failed: (count) => failures.inc(count),
     registered(member) {
       const known = directory.get(member.userId)?.record
       if (known && member.lease && isHeldBy(known.session, member.lease, member.id))

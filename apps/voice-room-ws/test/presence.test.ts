@@ -1,5 +1,12 @@
 import { Bus } from '@carillon/bus'
-import { type VoiceEvicted, voice, voiceEventsStream, voiceUsers } from '@carillon/events'
+import {
+  bucketKey,
+  type VoiceEvicted,
+  voice,
+  voiceEventsStream,
+  voiceLeases,
+  voiceUsers,
+} from '@carillon/events'
 import { eventually, NatsLink, NatsServer, publishRaw } from '@carillon/testkit'
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals'
 import { bootVoice, VoiceClient, type VoiceRoomWs } from './voice.ts'
@@ -133,6 +140,25 @@ test('a record that somebody has overwritten holds up nobody else', async () => 
   ])
   await connect(service, 'A')
   await eventually(async () => (await user('A')).online)
+})
+
+test('a lease that somebody has overwritten is given up: its users come back, and evictions go on', async () => {
+  const [one, two] = [await boot(), await boot()]
+  const [a, b] = [await connect(one, 'A'), await connect(two, 'B')]
+  await enter('r', 'A', 'B')
+  const before = one.leases.own
+  await publishRaw(nats.port, `$KV.${voiceLeases.name}.${bucketKey(before)}`, '{"renewed":"often"}')
+  expect(await a.socket.end()).toEqual({ code: 1012, reason: 'service restart' })
+  expect(one.leases.own).not.toBe(before)
+  await connect(one, 'A')
+  await eventually(async () => (await user('A')).online)
+  // The other instance takes the lease, although it cannot be read, and sees to everybody else.
+  b.kill()
+  await eventually(() => evicted.length === 1)
+  const leases = bus.bucket(voiceLeases)
+  await eventually(async () => !(await leases.keys()).includes(bucketKey(before)), 20_000)
+  expect(evicted.map(({ user_id }) => user_id)).toEqual(['B'])
+  expect(await user('A')).toMatchObject({ online: true, channel_name: 'r' })
 })
 
 test('what a member reports while NATS is away is published afterwards, in order', async () => {
