@@ -2,6 +2,7 @@ import { DEVELOPMENT_SECRET, type SignMethod, type SignOptions } from '@carillon
 import * as gateway from '@carillon/gateway'
 import * as service from '@carillon/service'
 import { Type } from 'typebox'
+import type { CapacityLimits } from './capacity.ts'
 
 const { env } = service
 
@@ -69,6 +70,13 @@ export const variables = Type.Object({
     200,
     'relays of one room at once; those beyond go to one member only',
   ),
+  VOICE_MAX_ROOM_MEMBERS: env.integer(1, 1_000_000, 10_000, 'members of a room'),
+  VOICE_MAX_USERS: env.integer(
+    1,
+    10_000_000,
+    250_000,
+    'users of all instances who are connected or in a room; every instance keeps all of them in memory',
+  ),
   VOICE_LEASE_MS: env.integer(
     500,
     600_000,
@@ -107,6 +115,7 @@ export interface VoiceConfig extends gateway.GatewayConfig {
   /** How long the users of a draining instance may take to come back elsewhere. */
   readonly handoverGraceMs: number
   readonly leaseMs: number
+  readonly capacity: CapacityLimits
   readonly relays: {
     readonly timeoutMs: number
     readonly attemptsMax: number
@@ -128,6 +137,7 @@ export function readConfig(environment: service.Environment): VoiceConfig {
     exitGraceMs: values.VOICE_EXIT_GRACE_MS,
     handoverGraceMs: values.VOICE_HANDOVER_GRACE_MS,
     leaseMs: values.VOICE_LEASE_MS,
+    capacity: { roomMembersMax: values.VOICE_MAX_ROOM_MEMBERS, usersMax: values.VOICE_MAX_USERS },
     relays: {
       timeoutMs: values.VOICE_RELAY_TIMEOUT_MS,
       attemptsMax: values.VOICE_RELAY_MAX_ATTEMPTS,

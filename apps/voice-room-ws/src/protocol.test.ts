@@ -122,7 +122,7 @@ describe('PROTOCOL.md', () => {
   })
 
   test('states the limits as they are', () => {
-    const { limits, relays, ...config } = readConfig({})
+    const { limits, relays, capacity, ...config } = readConfig({})
     expect(rows('Limits').map(([, value]) => Number.parseInt(value as string, 10))).toEqual([
       config.pingIntervalS,
       config.heartbeatTimeoutMs,
@@ -133,6 +133,8 @@ describe('PROTOCOL.md', () => {
       relays.attemptsMax,
       relays.openMax,
       relays.openPerRoomMax,
+      capacity.roomMembersMax,
+      capacity.usersMax,
       reportLimits.waitingMax,
       reportLimits.waitMs,
       config.skewMs,

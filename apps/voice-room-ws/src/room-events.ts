@@ -1,5 +1,6 @@
-import type { VoiceAction, VoiceNotice, VoiceNotices, VoiceVersion } from '@carillon/events'
+import type { VoiceAction, VoiceId, VoiceNotice, VoiceNotices, VoiceVersion } from '@carillon/events'
 import type { Clock } from '@carillon/service'
+import type { Capacity, Full } from './capacity.ts'
 import type { Directory } from './directory.ts'
 import type { Records } from './records.ts'
 import {
@@ -12,7 +13,18 @@ import {
   seatOf,
   vacate,
 } from './room.ts'
-import { endCall, enter, exit, seatValue, sit, stand, startCall, type UserRecord, unseat } from './user.ts'
+import {
+  endCall,
+  enter,
+  exit,
+  seatValue,
+  sit,
+  stand,
+  startCall,
+  turnAway,
+  type UserRecord,
+  unseat,
+} from './user.ts'
 import { isSame } from './version.ts'
 
 export interface RoomEventsOptions {
@@ -20,8 +32,16 @@ export interface RoomEventsOptions {
   readonly users: Records<UserRecord>
   readonly rooms: Records<RoomRecord>
   readonly directory: Directory
+  readonly capacity: Capacity
   /** For users who are put into a room without having a connection. */
   readonly absentGraceMs: number
+}
+
+export interface RoomChange {
+  /** Whom the notice is about, where the notice itself does not say. */
+  readonly about?: string | undefined
+  /** The user was not let in, and nothing is to be told, since there are too many. */
+  readonly refused?: Full | undefined
 }
 
 /**
@@ -35,21 +55,23 @@ export class RoomEvents {
     this.#options = options
   }
 
-  /** The roster, the seats: answers whom the notice is about, where the notice itself does not say. */
+  /** The roster, the seats. */
   async change(
     version: VoiceVersion,
     channelName: string,
     action: VoiceAction,
     body: VoiceNotice,
-  ): Promise<string | undefined> {
+  ): Promise<RoomChange> {
     const { users, rooms } = this.#options
     switch (action) {
       case 'enter_room': {
         const { user_id } = body as VoiceNotices['enter_room']
+        const refused = await this.#turnedAway(version, user_id, channelName)
+        if (refused !== undefined) return { refused }
         await users.change(String(user_id), (record) =>
           enter(record, channelName, user_id, version, this.#absent),
         )
-        return undefined
+        return {}
       }
       case 'exit_room': {
         const { user_id } = body as VoiceNotices['exit_room']
@@ -58,21 +80,45 @@ export class RoomEvents {
         )
         if (changed && before.room?.seat)
           await rooms.change(channelName, (room) => clearSeats(room, String(user_id), version))
-        return undefined
+        return {}
       }
-      case 'up':
-        await this.#sit(version, channelName, (body as VoiceNotices['up']).room_seat)
-        return undefined
-      case 'down':
-        return this.#stand(version, channelName, String((body as VoiceNotices['down']).room_seat.id))
+      case 'up': {
+        const { room_seat } = body as VoiceNotices['up']
+        const refused = await this.#turnedAway(version, room_seat.user_id, channelName)
+        if (refused !== undefined) return { refused }
+        await this.#sit(version, channelName, room_seat)
+        return {}
+      }
+      case 'down': {
+        const { room_seat } = body as VoiceNotices['down']
+        return { about: await this.#stand(version, channelName, String(room_seat.id)) }
+      }
       case 'send_topic_msg':
       case 'send_gift':
       case 'hang_up':
       case 'room_notice':
-        return undefined
+        return {}
       default:
         return action satisfies never
     }
+  }
+
+  /** Answers why the user is not let in; one that is not is in no other room either. */
+  async #turnedAway(version: VoiceVersion, id: VoiceId, channelName: string): Promise<Full | undefined> {
+    const { users, rooms, capacity } = this.#options
+    const userId = String(id)
+    const full = capacity.refusal(userId, channelName)
+    if (full === undefined) return undefined
+    // The record knows better than the copy whether the user is there already.
+    const isThere = ({ room }: UserRecord) => room?.channel_name === channelName
+    const { before, record, changed } = await users.change(userId, (record) =>
+      isThere(record) ? undefined : turnAway(record, version),
+    )
+    if (isThere(record)) return undefined
+    if (changed && before.room?.seat)
+      await rooms.change(before.room.channel_name, (room) => clearSeats(room, userId, version))
+    capacity.refused(full)
+    return full
   }
 
   /**
@@ -125,7 +171,9 @@ export class RoomEvents {
     channelName: string,
     { user_id, receiver_id }: Pick<VoiceNotices['hang_up'], 'user_id' | 'receiver_id'>,
   ): Promise<void> {
-    const { users, rooms } = this.#options
+    const { users, rooms, capacity } = this.#options
+    const full = [user_id, receiver_id].flatMap((id) => capacity.refusal(String(id), channelName) ?? [])[0]
+    if (full !== undefined) return capacity.refused(full)
     const { record: room } = await rooms.change(channelName, (record) =>
       beginCall(record, user_id, receiver_id, version),
     )

@@ -14,6 +14,7 @@ import { addWebSocketGateway, createTopics, type LateResult } from '@carillon/ga
 import { type Overrides, Service } from '@carillon/service'
 import { Answers, digestOf } from './answers.ts'
 import { Barrier } from './barrier.ts'
+import { Capacity } from './capacity.ts'
 import { Clients, type SidIdentity } from './clients.ts'
 import type { VoiceConfig } from './config.ts'
 import { Connections } from './connections.ts'
@@ -117,8 +118,14 @@ export function create(config: VoiceConfig, overrides: Overrides = {}) {
     answeredMs: 500,
     waitingMax: 20_000,
   })
+  const turnedAway = metrics.counter(
+    'voice_entries_refused_total',
+    'Users who were not put into a room or call, since there are too many',
+    ['reason'],
+  )
+  const capacity = new Capacity(directory, config.capacity, (reason) => turnedAway.inc({ reason }))
   const roomEvents = new RoomEvents({
-    ...{ clock, users, rooms, directory },
+    ...{ clock, users, rooms, directory, capacity },
     absentGraceMs: config.heartbeatTimeoutMs,
   })
   const queues = [voiceWorkStream, voiceEvictionStream].map((stream): Queue => {

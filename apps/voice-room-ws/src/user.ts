@@ -139,6 +139,11 @@ export function enter(
   return absentUnlessConnected({ ...record, room, room_version: version }, absent)
 }
 
+/** The user is not let in, but is in no other room from this event on either. */
+export function turnAway(record: UserRecord, version: VoiceVersion): UserRecord | undefined {
+  return isNewer(version, record.room_version) ? leftBehind(record, version) : undefined
+}
+
 /** The user has left the room; one that is in another room by now stays there. */
 export function exit(record: UserRecord, channelName: string, version: VoiceVersion): UserRecord | undefined {
   if (!isNewer(version, record.room_version) || hasLeft(record, channelName, version)) return undefined

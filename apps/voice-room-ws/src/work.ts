@@ -4,6 +4,7 @@ import {
   type VoiceDelivered,
   type VoiceNotice,
   type VoiceNotices,
+  type VoiceUnconfirmed,
   voice,
   voiceInternal,
 } from '@carillon/events'
@@ -89,7 +90,18 @@ export class Work {
     action: VoiceAction,
     body: VoiceNotice,
   ): Promise<RelayResult | undefined> {
-    const about = await this.#options.roomEvents.change(item.position, channelName, action, body)
+    const { about, refused } = await this.#options.roomEvents.change(item.position, channelName, action, body)
+    if (refused !== undefined) {
+      const result = {
+        delivered: false,
+        relay_user_id: '',
+        confirmed: false,
+        unconfirmed: refused,
+        tried: [],
+      }
+      await this.#unconfirmed(item, channelName, action, subjectOf(action, body), refused, [])
+      return result
+    }
     const mode = item.header(DELIVERY_HEADER) ?? (isConfirmable(action) ? 'relay' : 'broadcast')
     if (mode === 'broadcast') return this.#broadcast(channelName, action, body)
     return this.#relay(item, channelName, action, body, about)
@@ -122,7 +134,7 @@ export class Work {
     body: VoiceNotice,
     occupant: string | undefined,
   ): Promise<RelayResult | undefined> {
-    const { bus, clock, directory, relays, isOurs } = this.#options
+    const { directory, relays, isOurs } = this.#options
     const named = subjectOf(action, body)
     const about = named ?? occupant
     // The other party of a call, and nobody else, can be told that it is over.
@@ -140,22 +152,26 @@ export class Work {
           : pickUser(directory, receiver, accepts),
       isOurs: () => isOurs(item),
     })
-    if (result?.unconfirmed === undefined) return result
-    const { epoch, sequence } = item.position
+    if (result?.unconfirmed !== undefined)
+      await this.#unconfirmed(item, channelName, action, about, result.unconfirmed, result.tried)
+    return result
+  }
+
+  async #unconfirmed(
+    { subject, position: { epoch, sequence } }: WorkItem,
+    channel_name: string,
+    action: VoiceAction,
+    about: string | undefined,
+    reason: VoiceUnconfirmed['reason'],
+    tried: readonly string[],
+  ): Promise<void> {
+    const { bus, clock } = this.#options
     await bus.publishStored(
       voice.unconfirmed,
       {},
-      {
-        channel_name: channelName,
-        action,
-        user_id: about ?? '',
-        tried: [...result.tried],
-        reason: result.unconfirmed,
-        at: clock.now(),
-      },
-      { messageId: `${item.subject}/${epoch}-${sequence}` },
+      { channel_name, action, user_id: about ?? '', tried: [...tried], reason, at: clock.now() },
+      { messageId: `${subject}/${epoch}-${sequence}` },
     )
-    return result
   }
 
   async #broadcast(channelName: string, action: VoiceAction, body: VoiceNotice): Promise<RelayResult> {

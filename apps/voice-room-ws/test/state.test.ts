@@ -3,6 +3,7 @@ import { type VoiceUserRecord, voice, voiceRooms, voiceUsers } from '@carillon/e
 import { systemClock as clock } from '@carillon/service'
 import { eventually, NatsServer } from '@carillon/testkit'
 import { afterAll, beforeAll, expect, test } from '@jest/globals'
+import { Capacity } from '../src/capacity.ts'
 import { Directory } from '../src/directory.ts'
 import { Evictions } from '../src/evictions.ts'
 import { Records } from '../src/records.ts'
@@ -23,7 +24,11 @@ let rooms: Records<ReturnType<typeof newRoom>>
 beforeAll(async () => {
   nats = await NatsServer.start()
   // Makes the streams.
-  service = await bootVoice(nats)
+  service = await bootVoice(nats, {
+    VOICE_MAX_ROOM_MEMBERS: '2',
+    // Nobody here has a connection, and nobody is to be evicted for it.
+    VOICE_HEARTBEAT_TIMEOUT_MS: '600000',
+  })
   bus = new Bus({ url: nats.url, name: 'test' })
   bus.start()
   await eventually(() => bus.connected)
@@ -90,10 +95,64 @@ test('the end of a connection that is not the user’s leaves another one’s ev
 test('the end of a call does not look at everybody in a room of its name', async () => {
   const members = Array.from({ length: 50 }, (_, i) => `m${i}`)
   for (const [i, id] of members.entries()) await enters(id, 'r', i + 1)
-  const events = new RoomEvents({ clock, users, rooms, directory, absentGraceMs: 60_000 })
+  const capacity = new Capacity(directory, { roomMembersMax: 100, usersMax: 1_000 }, () => {})
+  const events = new RoomEvents({ clock, users, rooms, directory, capacity, absentGraceMs: 60_000 })
   await events.startCall(version(100), 'r', { user_id: 'm1', receiver_id: 'm2' })
   looked.clear()
   await events.endCall(version(101), 'r')
   expect([...looked].sort()).toEqual(['m1', 'm2'])
   expect((await users.read('m1')).record.call).toBeNull()
+})
+
+test('a room that is full takes nobody else in: the publisher is told, the user is in no room, those inside go on', async () => {
+  const unconfirmed: unknown[] = []
+  const subscription = bus.subscribe(voice.unconfirmed, {}, ({ payload }) => unconfirmed.push(payload))
+  await bus.roundTrip()
+  const ask = (channelName: string, user_id: string) =>
+    bus.request(
+      voice.room,
+      { channelName, action: 'enter_room' },
+      { user_id },
+      { timeoutMs: 30_000, headers: { 'Carillon-Delivery': 'broadcast' } },
+    )
+  const channelOf = async (user_id: string) =>
+    (await bus.request(voice.user_state, {}, { user_id }, { timeoutMs: 30_000 })).channel_name
+  for (const [room, id] of [
+    ['full', 'F1'],
+    ['full', 'F2'],
+    ['before', 'F3'],
+  ] as const) {
+    await ask(room, id)
+    await eventually(async () => (await channelOf(id)) === room)
+  }
+  await eventually(() => service.directory.countOf('full') === 2)
+  expect(await ask('full', 'F3')).toEqual({ delivered: false, relay_user_id: '', confirmed: false })
+  expect(await channelOf('F3')).toBe('')
+  await eventually(() => unconfirmed.length === 1)
+  expect(unconfirmed).toMatchObject([
+    { channel_name: 'full', action: 'enter_room', user_id: 'F3', tried: [], reason: 'room_full' },
+  ])
+  await ask('full', 'F1')
+  expect(await channelOf('F1')).toBe('full')
+  bus.publish(voice.room, { channelName: 'full', action: 'exit_room' }, { user_id: 'F1' })
+  await eventually(() => service.directory.countOf('full') === 1)
+  await ask('full', 'F3')
+  await eventually(async () => (await channelOf('F3')) === 'full')
+  subscription.unsubscribe()
+})
+
+test('with too many users in all rooms, who is known may move, and nobody new is let in', async () => {
+  const refused: string[] = []
+  await enters('K', 'one', 1)
+  const usersMax = directory.size
+  const capacity = new Capacity(directory, { roomMembersMax: 100, usersMax }, (full) => refused.push(full))
+  const events = new RoomEvents({ clock, users, rooms, directory, capacity, absentGraceMs: 60_000 })
+  const enterRoom = (user_id: string, sequence: number) =>
+    events.change(version(sequence), 'two', 'enter_room', { user_id })
+  expect(await enterRoom('K', 2)).toEqual({})
+  expect(await enterRoom('L', 3)).toEqual({ refused: 'too_many_users' })
+  await events.startCall(version(4), 'call', { user_id: 'K', receiver_id: 'L' })
+  expect(refused).toEqual(['too_many_users', 'too_many_users'])
+  expect((await users.read('K')).record).toMatchObject({ room: { channel_name: 'two' }, call: null })
+  expect((await users.read('L')).record).toMatchObject({ room: null, call: null })
 })

@@ -95,9 +95,11 @@ export const VoiceUnconfirmed = Type.Object(
     action: Type.String(),
     user_id: Type.String({ description: 'whom the notice is about; empty where it names nobody' }),
     tried: Type.Array(VoiceName),
-    reason: Type.Unsafe<'nobody_left' | 'too_many_attempts' | 'too_many_relays'>({
+    reason: Type.Unsafe<
+      'nobody_left' | 'too_many_attempts' | 'too_many_relays' | 'room_full' | 'too_many_users'
+    >({
       type: 'string',
-      enum: ['nobody_left', 'too_many_attempts', 'too_many_relays'],
+      enum: ['nobody_left', 'too_many_attempts', 'too_many_relays', 'room_full', 'too_many_users'],
     }),
     at: Millis,
   },
