@@ -9,6 +9,7 @@ import { longFlush } from './cases/long-flush.ts'
 import { quotes } from './cases/quotes.ts'
 import { subscriptions } from './cases/subscriptions.ts'
 import { voiceEvictions, voiceRelay } from './cases/voice.ts'
+import { voiceRosters } from './cases/voice-rosters.ts'
 import { wheel } from './cases/wheel.ts'
 import { keep, write } from './report.ts'
 import type { CaseResult } from './result.ts'
@@ -29,6 +30,7 @@ const cases: Readonly<Record<string, () => Promise<CaseResult>>> = {
   'campus-push': campusPush,
   'voice-relay': voiceRelay,
   'voice-evictions': voiceEvictions,
+  'voice-rosters': voiceRosters,
   discovery,
   'im-sends': imSends,
   'im-idle': imIdle,
