@@ -30,6 +30,8 @@ const { values, positionals } = parseArgs({
   },
 })
 const [app] = positionals
+/** The command-line tool, for Jobs: it ends by itself. */
+const TOOL = 'cli'
 const SIZE_MAX_MIB = 260
 const NONROOT = '65532'
 /** More than it needs on a busy machine. */
@@ -39,8 +41,11 @@ const STOP_MS = 30_000
 const apps = readdirSync(join(root, 'apps')).filter((name) =>
   existsSync(join(root, 'apps', name, 'package.json')),
 )
-if (!apps.includes(app)) fail(`usage: npm run image -- <${apps.join('|')}> [--local-bases]`)
-const { dependencies } = JSON.parse(readFileSync(join(root, 'apps', app, 'package.json'), 'utf8'))
+if (app !== TOOL && !apps.includes(app))
+  fail(`usage: npm run image -- <${[...apps, TOOL].join('|')}> [--local-bases]`)
+const { dependencies } = JSON.parse(
+  readFileSync(join(root, app === TOOL ? 'packages' : 'apps', app, 'package.json'), 'utf8'),
+)
 /** Whether it has connections of clients. */
 const isGateway = '@carillon/gateway' in dependencies
 /** Socket.IO writes through its own transports. */
@@ -97,7 +102,8 @@ async function check() {
   try {
     checkContents(mounted)
     checkReadOnly(mounted)
-    await start(mounted, OCIv1.config)
+    if (app === TOOL) checkTool(mounted)
+    else await start(mounted, OCIv1.config)
   } finally {
     run('buildah', 'umount', container)
   }
@@ -155,6 +161,12 @@ function checkReadOnly(mounted) {
   const written = output(...inImage(mounted, {}, ['/nodejs/bin/node', '--eval', main]).flat())
   // Root's folder /app is refused to the user before the file system is asked.
   equal('a file written', /^(EROFS|EACCES)\nEROFS\n$/.test(written) || written, true)
+}
+
+function checkTool(mounted) {
+  const help = output(...inImage(mounted, {}, ['/nodejs/bin/node', '/app/dist/main.js', '--help']).flat())
+  equal('the tool’s help', /^ {2}provision /m.test(help), true)
+  console.log('with a read-only root file system it runs as its own user')
 }
 
 /** It answers on its admin port, and ends with 0 on SIGTERM, without NATS. */

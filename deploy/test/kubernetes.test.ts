@@ -24,7 +24,16 @@ interface Resource {
   readonly spec: any
 }
 
+const built = new Map<string, Resource[]>()
+
+/** Rendering takes a process and a second: each is rendered once. */
 function build(path: string): Resource[] {
+  const resources = built.get(path) ?? render(path)
+  built.set(path, resources)
+  return resources
+}
+
+function render(path: string): Resource[] {
   const folder = join(root, 'deploy', 'k8s', path)
   const text = kustomize
     ? execFileSync(kustomize, ['build', folder], { encoding: 'utf8' })
@@ -51,14 +60,17 @@ const of = (resources: readonly Resource[], kind: string) =>
 const rendered = kustomize || kubectl ? describe : describe.skip
 
 rendered('deploy/k8s (with kustomize or kubectl)', () => {
-  test.each([...apps, 'overlays/small', 'overlays/production'])('%s matches the schemas', async (path) => {
-    const resources = build(path)
-    expect(resources.length).toBeGreaterThan(3)
-    const problems: string[] = []
-    // One after the other: the test runner loads one module at a time.
-    for (const resource of resources) problems.push(...[(await problem(resource)) ?? []].flat())
-    expect(problems).toEqual([])
-  })
+  test.each([...apps, 'nats', 'overlays/small', 'overlays/production'])(
+    '%s matches the schemas',
+    async (path) => {
+      const resources = build(path)
+      expect(resources.length).toBeGreaterThan(3)
+      const problems: string[] = []
+      // One after the other: the test runner loads one module at a time.
+      for (const resource of resources) problems.push(...[(await problem(resource)) ?? []].flat())
+      expect(problems).toEqual([])
+    },
+  )
 
   test('the schemas would find a mistake', async () => {
     const [deployment] = of(build('auction-push'), 'Deployment')
@@ -105,6 +117,61 @@ rendered('deploy/k8s (with kustomize or kubectl)', () => {
     expect(of(resources, 'Service')[0]?.spec.selector).toMatchObject(selected)
     expect(of(resources, 'HorizontalPodAutoscaler')[0]?.spec.scaleTargetRef.name).toBe(name)
     expect(of(resources, 'Ingress')[0]?.spec.rules[0].http.paths[0].backend.service.name).toBe(name)
+  })
+
+  test('nats: three servers on nodes of their own, which have everything that the configuration asks for', () => {
+    const resources = build('nats')
+    const [set] = of(resources, 'StatefulSet')
+    expect(set?.spec).toMatchObject({ replicas: 3, serviceName: 'nats' })
+    const { spec } = set?.spec.template ?? {}
+    const [rule] = spec.affinity.podAntiAffinity.requiredDuringSchedulingIgnoredDuringExecution
+    expect(rule.topologyKey).toBe('kubernetes.io/hostname')
+    expect(rule.labelSelector.matchLabels).toEqual(set?.spec.selector.matchLabels)
+    expect(of(resources, 'Service')[0]?.spec).toMatchObject({
+      clusterIP: 'None',
+      publishNotReadyAddresses: true,
+    })
+    expect(of(resources, 'PodDisruptionBudget')[0]?.spec.maxUnavailable).toBe(1)
+    const [config] = of(resources, 'ConfigMap') as (Resource & { data: Record<string, string> })[]
+    const text = Object.values(config?.data ?? {})
+      .join('\n')
+      .replace(/#.*|"[^"]*"/g, '')
+    expect(text).toContain('sync_interval: always')
+    // Passwords come from the Secret; the rest is named here.
+    const [container] = spec.containers
+    const named = container.env.map(({ name }: { name: string }) => name)
+    const wanted = [...text.matchAll(/\$([A-Z_]+)/g)].map(([, name]) => name as string)
+    expect(wanted.length).toBeGreaterThan(10)
+    expect(wanted.filter((name) => !named.includes(name) && !name.endsWith('_PASSWORD'))).toEqual([])
+    expect(container.envFrom).toEqual([{ secretRef: { name: 'nats' } }])
+    expect(spec.volumes.find(({ name }: { name: string }) => name === 'config').configMap.name).toBe(
+      config?.metadata.name,
+    )
+    for (const { name, containerPort } of container.ports)
+      expect([name, text.includes(`${containerPort}`)]).toEqual([name, true])
+    const [job] = of(resources, 'Job')
+    expect(job?.spec.template.spec.containers[0].args).toEqual([
+      'dist/main.js',
+      'provision',
+      '--replicas',
+      '3',
+    ])
+  })
+
+  test('production: services with tokens reach the issuer’s keys, and no private network', () => {
+    const policies = of(build('overlays/production'), 'NetworkPolicy')
+    const outside = policies.filter(({ spec }) => JSON.stringify(spec.egress ?? []).includes('0.0.0.0/0'))
+    const users = apps.filter((name) =>
+      readFileSync(join(root, 'apps', name, 'src', 'config.ts'), 'utf8').includes('authVariables'),
+    )
+    expect(outside.map(({ metadata }) => metadata.name).sort()).toEqual(users.sort())
+    for (const { spec } of outside) {
+      const rule = spec.egress.find(({ to }: { to?: object[] }) =>
+        JSON.stringify(to ?? []).includes('0.0.0.0/0'),
+      )
+      expect(rule.ports).toEqual([{ port: 443 }])
+      expect(rule.to[0].ipBlock.except).toContain('10.0.0.0/8')
+    }
   })
 
   test('the overlays hold every service once', () => {
