@@ -45,7 +45,7 @@ export function create(config: MessagesConfig, overrides: Overrides = {}) {
   const { database: where } = config
   const failures = metrics.counter(
     'im_database_failures_total',
-    'What the database did not do, by the reason',
+    'What the database did not do. away: a connection was lost or could not be made; busy: no free connection, lock or answer in time',
     ['kind'],
   )
   const database = new Database({
