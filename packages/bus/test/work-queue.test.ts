@@ -50,23 +50,28 @@ const take = (bus: Bus, ackWaitMs = 30_000, inFlightMax = 100) => {
   queue.start()
   return { items, queue }
 }
-const ids = (items: readonly WorkItem[]) => items.map(({ subject }) => subject).sort()
+// On a busy machine a message that waited for longer than the time to settle it comes again.
+const ids = (items: readonly WorkItem[]) => [...new Set(items.map(({ subject }) => subject))].sort()
 
 test('each message goes to one worker; one that is not settled in time goes to another', async () => {
   const [one, two, publisher] = [await connect(), await connect(), await connect()]
   const first = take(one, 1_000)
   await publisher.stream(stream).ensure()
   for (let i = 0; i < 4; i++) publisher.publish(jobs, { id: String(i) }, i)
-  await eventually(() => first.items.length === 4)
-  for (const item of first.items.slice(0, 2)) item.done()
-  first.items[2]?.extend()
+  await eventually(() => ids(first.items).length === 4)
+  const settled = ids(first.items).slice(0, 2)
+  const rest = ids(first.items).slice(2)
+  for (const item of first.items.filter(({ subject }) => settled.includes(subject))) item.done()
+  first.items.find(({ subject }) => rest.includes(subject))?.extend()
   await one.stop()
   const second = take(two, 1_000)
-  await eventually(() => second.items.length === 2)
-  expect(ids(second.items)).toEqual(ids(first.items.slice(2)))
+  await eventually(() => ids(second.items).length === 2)
+  expect(ids(second.items)).toEqual(rest)
   expect(second.items[0]?.position.epoch).toBe(first.items[0]?.position.epoch)
-  for (const item of second.items) item.done()
-  await eventually(() => second.queue.inFlight === 0)
+  await eventually(() => {
+    for (const item of second.items.splice(0)) item.done()
+    return second.queue.inFlight === 0
+  })
   second.queue.stop()
 })
 
@@ -118,17 +123,17 @@ test('a request is not answered by the stream, but by whoever answers it', async
     payload: json(Type.Integer()),
     reply: json(Type.String()),
   })
-  const heard: (string | undefined)[] = []
+  const replySubjects: (string | undefined)[] = []
   bus.subscribe(
     asked,
     {},
     ({ replyTo }) => {
-      heard.push(replyTo)
+      replySubjects.push(replyTo)
       bus.answer(asked, replyTo as string, 'later')
     },
     { requestsOnly: true },
   )
   bus.publish(asked, { id: '1' }, 1)
   expect(await bus.request(asked, { id: '2' }, 2)).toBe('later')
-  expect(heard.length).toBe(1)
+  expect(replySubjects.length).toBe(1)
 })
