@@ -12,7 +12,7 @@ interface Memory {
   readonly rss: number
 }
 
-/** What following costs: memory for each market, and the loop while many are asked for again in one burst. */
+/** Cost of subscriptions: memory for each market, and the loop while many are asked for again in one burst. */
 export async function subscriptions(): Promise<CaseResult> {
   const stack = await Stack.start('servers/quote.ts')
   try {
@@ -47,7 +47,7 @@ export async function subscriptions(): Promise<CaseResult> {
     const slowestMs = await healthz.stop()
     const bytesEach = (sizeOf(heapAfter) - sizeOf(heapBefore)) / followed
     return {
-      title: 'What following costs, on quote-interact',
+      title: 'Cost of subscriptions, on quote-interact',
       how: `${CONNECTIONS} connections follow ${thousands(MARKETS_EACH)} markets each, no two the same, and ask for all of them again in one burst.`,
       rows: [
         { what: 'heap for each followed market', measured: `${thousands(Math.round(bytesEach))} bytes` },

@@ -20,7 +20,7 @@ const service = create({ ...config, pingIntervalMs: 3_600_000 })
 await service.start()
 const publisher = new Publisher()
 const { connections, counters } = service.transport.gateway
-/** A room of everybody, beside those of NATS: the way of an event from its bytes on. */
+/** A room of everybody, beside those of NATS: an event from its bytes on. */
 const topics = new Topics({ policy: 'disconnect' })
 
 serve({

@@ -117,12 +117,12 @@ describe('works with exactly its permissions', () => {
     const two = await bootVoice(nats.server, times, overrides)
     await ready(two)
     const publisher = await nats.connect('voice-publisher')
-    const heard: string[] = []
-    publisher.subscribe(voice.online, {}, ({ params }) => heard.push(`online ${params.userId}`))
-    publisher.subscribe(voice.offline, {}, ({ params }) => heard.push(`offline ${params.userId}`))
-    publisher.subscribe(voice.evicted, {}, ({ params }) => heard.push(`evicted ${params.userId}`))
-    publisher.subscribe(voice.unconfirmed, {}, () => heard.push('unconfirmed'))
-    publisher.subscribe(voice.report, {}, ({ params }) => heard.push(`report ${params.action}`))
+    const received: string[] = []
+    publisher.subscribe(voice.online, {}, ({ params }) => received.push(`online ${params.userId}`))
+    publisher.subscribe(voice.offline, {}, ({ params }) => received.push(`offline ${params.userId}`))
+    publisher.subscribe(voice.evicted, {}, ({ params }) => received.push(`evicted ${params.userId}`))
+    publisher.subscribe(voice.unconfirmed, {}, () => received.push('unconfirmed'))
+    publisher.subscribe(voice.report, {}, ({ params }) => received.push(`report ${params.action}`))
     await publisher.roundTrip()
     const [ann, bob] = [await VoiceClient.connect(one, '41'), await VoiceClient.connect(two, '42')]
     ends.push(
@@ -145,11 +145,14 @@ describe('works with exactly its permissions', () => {
     // Nobody confirms it: relayed between the instances, attempt by attempt, and reported as unconfirmed.
     await room('exit_room', { user_id: 41, room_seat: { id: 1, status: 2, microphone: 0 } })
     bob.report('exit_room_report', '41')
-    await eventually(() => heard.includes('unconfirmed') && heard.includes('report exit_room_report'), 20_000)
+    await eventually(
+      () => received.includes('unconfirmed') && received.includes('report exit_room_report'),
+      20_000,
+    )
     // Its connection ends without a word: evicted, over the queue of evictions.
     bob.kill()
-    await eventually(() => heard.includes('evicted 42') && heard.includes('offline 42'), 30_000)
-    expect(heard).toContain('online 41')
+    await eventually(() => received.includes('evicted 42') && received.includes('offline 42'), 30_000)
+    expect(received).toContain('online 41')
   }, 120_000)
 
   test('im-gateway and im-messages', async () => {
@@ -174,10 +177,10 @@ describe('works with exactly its permissions', () => {
     await gateway.start()
     await ready(gateway)
     const publisher = await nats.connect('im-publisher')
-    const heard: string[] = []
-    publisher.subscribe(im.online, {}, ({ params }) => heard.push(`online ${params.userId}`))
-    publisher.subscribe(im.offline, {}, ({ params }) => heard.push(`offline ${params.userId}`))
-    publisher.subscribe(im.offlinePush, {}, ({ params }) => heard.push(`push ${params.userId}`))
+    const received: string[] = []
+    publisher.subscribe(im.online, {}, ({ params }) => received.push(`online ${params.userId}`))
+    publisher.subscribe(im.offline, {}, ({ params }) => received.push(`offline ${params.userId}`))
+    publisher.subscribe(im.offlinePush, {}, ({ params }) => received.push(`push ${params.userId}`))
     publisher.serve(im.custom, { method: 'add' }, () => new Reply(Buffer.from('3'), { 'Carillon-Code': '0' }))
     await publisher.roundTrip()
     const members = { convId: 'group:hall', members: ['ann', 'bob', 'eve'] }
@@ -195,12 +198,12 @@ describe('works with exactly its permissions', () => {
       offlinePush: { title: 't', content: 'c', payload: '' },
     })
     await eventually(() => bob.textsOf('group:hall').includes('hello'), 20_000)
-    await eventually(() => heard.includes('push eve'), 20_000)
+    await eventually(() => received.includes('push eve'), 20_000)
     const notice = { convId: 'notice:system', title: 'n', contentType: 1, content: '', options: {} }
     await publisher.request(im.noticeSend, {}, { userIds: ['bob'], notice }, { timeoutMs: 12_000 })
     await eventually(() => bob.notices.length > 0, 20_000)
     bob.close()
-    await eventually(() => heard.includes('offline bob') && heard.includes('online ann'), 20_000)
+    await eventually(() => received.includes('offline bob') && received.includes('online ann'), 20_000)
   }, 180_000)
 
   test('campus-socketio, two instances', async () => {

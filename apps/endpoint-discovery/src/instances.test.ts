@@ -68,7 +68,7 @@ describe('silence', () => {
     expect(instances.live('auction-push', 8_001)).toEqual([])
   })
 
-  test('is nobody else’s fault while we are deaf, and for a while after', () => {
+  test('does not count while NATS is away, and for a while after', () => {
     const instances = new Instances()
     instances.connected(0)
     instances.announced(announcement('a'), 0)

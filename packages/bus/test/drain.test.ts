@@ -39,7 +39,7 @@ test('a drained subscription answers all that it was given, and takes nothing mo
   await server.roundTrip()
   const held = Array.from({ length: 20 }, () => ask(client))
   await eventually(() => taken === 20)
-  // Some of these arrive before the server has heard of the end, some after it.
+  // Some of these arrive before the server knows of the end, some after it.
   const outcomes: string[] = []
   let sending = true
   const senders = Array.from({ length: 5 }, async () => {

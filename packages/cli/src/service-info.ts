@@ -23,7 +23,7 @@ export interface ServiceInfo {
   /** `demo <alias>`. */
   readonly demo?: DemoInfo
   /**
-   * Events that `publish` treats in a way of their own, by the name they are published by. All JSON channels of
+   * Events that `publish` publishes differently, by the name they are published by. All JSON channels of
    * the contract can be published without being named here.
    */
   readonly publish?: Readonly<Record<string, PublishInfo>>

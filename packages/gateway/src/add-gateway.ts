@@ -45,7 +45,7 @@ export function addGateway<C extends ClientConnection, T extends Transport>(
     },
     async drain(overMs) {
       announcer.announce()
-      // Until discovery and the load balancer have heard of it, clients still arrive.
+      // Until discovery and the load balancer know of it, clients still arrive.
       await sleep(config.drainDelaySeconds * 1_000)
       gateway.stopAccepting()
       await gateway.drain(overMs)

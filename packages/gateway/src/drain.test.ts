@@ -6,8 +6,8 @@ import { Registry } from './registry.ts'
 
 const code: CloseCode = { code: 1012, reason: 'service restart', reconnect: true }
 
-/** Connections that note when they are closed; each `deaf` one does not answer. */
-function setUp(count: number, deaf: (index: number) => boolean = () => false) {
+/** Connections that note when they are closed; each `unresponsive` one does not answer. */
+function setUp(count: number, unresponsive: (index: number) => boolean = () => false) {
   const registry = new Registry<ClientConnection>()
   const closedAtMs: number[] = []
   let terminated = 0
@@ -19,7 +19,7 @@ function setUp(count: number, deaf: (index: number) => boolean = () => false) {
       queuedBytes: 0,
       close() {
         closedAtMs.push(performance.now() - startedAtMs)
-        if (!deaf(i)) registry.remove(connection)
+        if (!unresponsive(i)) registry.remove(connection)
       },
       terminate() {
         terminated += 1

@@ -14,7 +14,7 @@ const address = (trusted: string, peer: string, forwarded?: string) =>
 
 describe('the address of a client', () => {
   test.each([
-    ['nobody is believed', 'false', '10.0.0.1', '203.0.113.7', '10.0.0.1'],
+    ['nobody is trusted', 'false', '10.0.0.1', '203.0.113.7', '10.0.0.1'],
     ['zero hops are nobody', '0', '10.0.0.1', '203.0.113.7', '10.0.0.1'],
     ['one hop: what the peer appended', '1', '10.0.0.1', '198.51.100.1, 203.0.113.7', '203.0.113.7'],
     ['two hops', '2', '10.0.0.1', '198.51.100.1, 203.0.113.7', '198.51.100.1'],

@@ -1,12 +1,12 @@
 import type { IncomingMessage } from 'node:http'
 import { BlockList, isIP } from 'node:net'
 
-/** Which proxies in front of a service are believed about the address of the client. */
+/** Which proxies in front of a service are trusted for the address of the client. */
 export type TrustedProxies =
   | { readonly type: 'none' }
   /** This many proxies stand in front, the nearest one being the peer of the socket. */
   | { readonly type: 'hops'; readonly count: number }
-  /** The peer, and each proxy before it, is believed where its address is in one of these networks. */
+  /** The peer, and each proxy before it, is trusted where its address is in one of these networks. */
   | { readonly type: 'networks'; readonly networks: BlockList }
 
 const HOPS_MAX = 16

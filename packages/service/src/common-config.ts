@@ -57,7 +57,7 @@ export const commonVariables = {
     (text) => parseTrustedProxies(text) !== undefined,
     'false, a number of hops, or networks separated by commas',
     'false',
-    'which proxies are believed about the client’s address in `X-Forwarded-For`: a number of hops (`1`), or networks and addresses (`10.0.0.0/8,192.0.2.7`)',
+    'which proxies are trusted for the client’s address in `X-Forwarded-For`: a number of hops (`1`), or networks and addresses (`10.0.0.0/8,192.0.2.7`)',
   ),
 }
 

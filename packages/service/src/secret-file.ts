@@ -1,6 +1,6 @@
 import { readFileSync, statSync } from 'node:fs'
 
-/** Secrets that are good now: new things are made with the first, and each of them is believed. */
+/** Secrets that are good now: new things are made with the first, and each of them is accepted. */
 export type Secrets = () => readonly [string, ...string[]]
 
 export const SECRETS_MAX = 8

@@ -29,7 +29,7 @@ const channels = new Map(
       .map(([event, channel]): [string, EventChannel] => [`${domain}.${event}`, channel]),
   ),
 )
-/** Events that a service publishes in a way of its own. */
+/** Events that a service publishes differently. */
 const special = new Map(services.flatMap(({ publish = {} }) => Object.entries(publish)))
 
 /** `publish <event> <ids> '<JSON>'`: publishes an event, or asks and prints the answer. */
