@@ -1,0 +1,8 @@
+export * from '../core/index.ts'
+export * from './auction.ts'
+export {
+  AuctionClient,
+  type AuctionEvents,
+  type FollowOptions,
+  type SubscribeOptions,
+} from './auction-client.ts'

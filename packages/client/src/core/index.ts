@@ -1,0 +1,7 @@
+export type { BackOff } from './back-off.ts'
+export type { ClientOptions, ConnectionEvents, ConnectionState } from './client.ts'
+export type { CloseCodes, CloseInfo } from './close-code.ts'
+export type { Discovery, Endpoint } from './endpoint.ts'
+export { ClientError, type ClientErrorCode } from './errors.ts'
+export type { EventStream, StreamOptions } from './event-stream.ts'
+export type { WebSocketConstructor, WebSocketLike } from './web-socket.ts'
