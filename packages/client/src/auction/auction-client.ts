@@ -49,10 +49,10 @@ interface Subscription {
 
 const topicOf = (event: string, auctionId: string | number) => `${event}.${auctionId}`
 
-/** Half of the time after which the server takes a silent client for gone, less some for slow networks. */
+/** Well within the time after which the server takes a silent client for gone. */
 const HEARTBEAT_MS = 10_000
 /** Every heartbeat is answered; what waits for the server's broker is answered when that is back. */
-const [SILENCE_MS, SILENCE_WHILE_UNANSWERED_MS] = [25_000, 60_000]
+const [SILENCE_MS, SILENCE_WHILE_WAITING_MS] = [25_000, 60_000]
 
 /** Live auction events. Subscriptions are kept over reconnects, and what was missed last is fetched. */
 export class AuctionClient extends Client<AuctionEvents> {
@@ -148,7 +148,7 @@ export class AuctionClient extends Client<AuctionEvents> {
   }
 
   protected override silenceMs(): number {
-    return this.#commands.unanswered > 0 ? SILENCE_WHILE_UNANSWERED_MS : SILENCE_MS
+    return this.#commands.waits ? SILENCE_WHILE_WAITING_MS : SILENCE_MS
   }
 
   /** The server wants data from its clients; a cancel of what is not followed changes nothing and is answered. */

@@ -9,7 +9,7 @@ export interface Refusal {
 /** A command and what becomes of its answer. */
 export interface Command {
   readonly frame: string
-  /** Called once: without an argument at `success`. */
+  /** Called once: without an argument at `success`. A heartbeat has none. */
   answered?(refusal?: Refusal): void
 }
 
@@ -37,9 +37,12 @@ export class CommandQueue {
     this.#send = send
   }
 
-  /** Commands that wait for their answers. */
-  get unanswered(): number {
-    return this.#sent.length
+  /**
+   * Does a command wait for its answer? The answer to a subscription may have to wait for the server's broker, the
+   * answer to a heartbeat alone does not.
+   */
+  get waits(): boolean {
+    return this.#sent.some(({ answered }) => answered !== undefined)
   }
 
   add(command: Command): void {

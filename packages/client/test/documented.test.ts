@@ -1,0 +1,20 @@
+import { readFileSync } from 'node:fs'
+import { resolve } from 'node:path'
+import { tableRows } from '@carillon/testkit'
+import { expect, test } from '@jest/globals'
+import { auctionCloseCodes } from '../src/auction/index.ts'
+import type { CloseCodes } from '../src/core/index.ts'
+import { quoteCloseCodes } from '../src/quote/index.ts'
+
+const tables: Readonly<Record<string, CloseCodes>> = {
+  'auction-push': auctionCloseCodes,
+  'quote-interact': quoteCloseCodes,
+}
+
+test.each(Object.keys(tables))('the close codes are those of the page of %s', (app) => {
+  const page = readFileSync(resolve(import.meta.dirname, `../../../apps/${app}/PROTOCOL.md`), 'utf8')
+  const rows = tableRows(page, 'Close codes').map(([code, , reconnect]) => [code, reconnect === 'yes'])
+  expect(Object.fromEntries(rows)).toEqual(
+    Object.fromEntries(Object.entries(tables[app] ?? {}).map(([code, reconnect]) => [code, reconnect])),
+  )
+})
