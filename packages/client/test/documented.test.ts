@@ -5,10 +5,12 @@ import { expect, test } from '@jest/globals'
 import { auctionCloseCodes } from '../src/auction/index.ts'
 import type { CloseCodes } from '../src/core/index.ts'
 import { quoteCloseCodes } from '../src/quote/index.ts'
+import { voiceCloseCodes } from '../src/voice/voice.ts'
 
 const tables: Readonly<Record<string, CloseCodes>> = {
   'auction-push': auctionCloseCodes,
   'quote-interact': quoteCloseCodes,
+  'voice-room-ws': voiceCloseCodes,
 }
 
 test.each(Object.keys(tables))('the close codes are those of the page of %s', (app) => {

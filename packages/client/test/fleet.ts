@@ -3,6 +3,7 @@ import { auctionStream, quoteStream } from '@carillon/events'
 import * as quoteInteract from '@carillon/quote-interact'
 import type { Overrides } from '@carillon/service'
 import { eventually, NatsLink, type NatsServer, testEnvironment } from '@carillon/testkit'
+import * as voiceRoomWs from '@carillon/voice-room-ws'
 import { WebSocket as Ws } from 'ws'
 import type { WebSocketConstructor } from '../src/index.ts'
 
@@ -43,4 +44,12 @@ export const urlOf = (port: number) => `ws://127.0.0.1:${port}`
 export async function openNetwork(port: number) {
   const link = await NatsLink.open(port)
   return Object.assign(link, { webSocketUrl: urlOf(Number(new URL(link.url).port)) })
+}
+
+export async function bootVoice(nats: NatsServer, environment: Environment = {}) {
+  const config = voiceRoomWs.readConfig({ ...testEnvironment('VOICE', nats), ...environment })
+  const service = voiceRoomWs.create(config)
+  await service.start()
+  await eventually(() => service.bus.connected && service.leases.healthy)
+  return service
 }

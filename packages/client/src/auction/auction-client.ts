@@ -60,7 +60,7 @@ export class AuctionClient extends Client<AuctionEvents> {
   readonly #commands = new CommandQueue((frame) => this.send(frame))
 
   constructor(options: ClientOptions) {
-    super(options, { service: 'auction', closeCodes: auctionCloseCodes, heartbeatMs: HEARTBEAT_MS })
+    super(options, { service: 'auction', closeCodes: auctionCloseCodes })
   }
 
   /**
@@ -149,6 +149,10 @@ export class AuctionClient extends Client<AuctionEvents> {
 
   protected override silenceMs(): number {
     return this.#commands.waits ? SILENCE_WHILE_WAITING_MS : SILENCE_MS
+  }
+
+  protected override heartbeatMs(): number {
+    return HEARTBEAT_MS
   }
 
   /** The server wants data from its clients; a cancel of what is not followed changes nothing and is answered. */

@@ -42,8 +42,6 @@ export interface ProtocolInfo {
   /** Discovery's name of the service. */
   readonly service: string
   readonly closeCodes: CloseCodes
-  /** Where the server waits for signs of life. */
-  readonly heartbeatMs?: number
 }
 
 /**
@@ -113,6 +111,10 @@ export abstract class Client<Events extends ConnectionEvents> extends Emitter<Ev
   protected abstract lost(): void
   /** It is over: subscriptions end. */
   protected abstract ended(error: ClientError | undefined): void
+  /** Between two calls of {@link heartbeat}, where the server waits for signs of life. */
+  protected heartbeatMs(): number {
+    return Infinity
+  }
   protected heartbeat(): void {}
   /** A connection over which nothing came for as long is taken for dead. */
   protected silenceMs(): number {
@@ -156,7 +158,7 @@ export abstract class Client<Events extends ConnectionEvents> extends Emitter<Ev
       closeCodes: this.#info.closeCodes,
       backOff: { ...defaultBackOff, ...reconnect },
       connectTimeoutMs,
-      heartbeatMs: this.#info.heartbeatMs ?? Infinity,
+      heartbeatMs: this.heartbeatMs(),
       silenceMs: this.silenceMs(),
       random: Math.random(),
     }

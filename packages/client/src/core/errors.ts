@@ -23,6 +23,8 @@ export type ClientErrorCode =
   | 'queue_full'
   /** The server's frame is not as its protocol says; it was passed over. */
   | 'malformed_frame'
+  /** The application could not pass a voice room's notice on. */
+  | 'relay_failed'
   /** An argument makes no sense. */
   | 'invalid_argument'
   /** The server refused something without a code of its own. */
