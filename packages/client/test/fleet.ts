@@ -1,5 +1,12 @@
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import * as auctionPush from '@carillon/auction-push'
-import { auctionStream, quoteStream } from '@carillon/events'
+import { Bus } from '@carillon/bus'
+import * as campusSocketio from '@carillon/campus-socketio'
+import { auctionStream, campus, quoteStream } from '@carillon/events'
+import * as imGateway from '@carillon/im-gateway'
+import * as imMessages from '@carillon/im-messages'
 import * as quoteInteract from '@carillon/quote-interact'
 import type { Overrides } from '@carillon/service'
 import { eventually, NatsLink, type NatsServer, testEnvironment } from '@carillon/testkit'
@@ -52,4 +59,49 @@ export async function bootVoice(nats: NatsServer, environment: Environment = {})
   await service.start()
   await eventually(() => service.bus.connected && service.leases.healthy)
   return service
+}
+
+/** The gateway, and the message service on an embedded database; stopped by `close`. */
+export async function bootIm(nats: NatsServer, environment: Environment = {}) {
+  const folder = await mkdtemp(join(tmpdir(), 'carillon-client-im-'))
+  const variables = { ...testEnvironment('IM_MESSAGES', nats), CARILLON_HOME: folder }
+  const messages = imMessages.create(imMessages.readConfig(variables))
+  const gateway = imGateway.create(imGateway.readConfig({ ...testEnvironment('IM', nats), ...environment }))
+  const bus = new Bus({ url: nats.url, name: 'test' })
+  bus.start()
+  await Promise.all([messages.start(), gateway.start()])
+  await eventually(async () => (await fetch(`http://127.0.0.1:${messages.adminPort}/readyz`)).ok, 60_000)
+  await eventually(() => gateway.bus.connected && bus.connected)
+  return {
+    gateway,
+    bus,
+    async close() {
+      await gateway.stop()
+      await messages.stop()
+      await bus.stop()
+      await rm(folder, { recursive: true, force: true })
+    },
+  }
+}
+
+/** The service, and a bus by which internal services register and reach devices. */
+export async function bootCampus(nats: NatsServer, environment: Environment = {}) {
+  const config = campusSocketio.readConfig({ ...testEnvironment('CAMPUS', nats), ...environment })
+  const service = campusSocketio.create(config)
+  await service.start()
+  const bus = new Bus({ url: nats.url, name: 'internal service' })
+  bus.start()
+  await eventually(() => service.bus.connected && bus.connected)
+  return {
+    service,
+    bus,
+    async register(serialNo: string, deviceKey: string) {
+      const answer = await bus.request(campus.device_put, {}, { serial_no: serialNo, device_key: deviceKey })
+      if (answer.error_code !== 0) throw new Error(answer.error_reason)
+    },
+    async close() {
+      await service.stop()
+      await bus.stop()
+    },
+  }
 }

@@ -53,6 +53,8 @@ export abstract class Client<Events extends ConnectionEvents> extends Emitter<Ev
   readonly #info: ProtocolInfo
   #life: Lifecycle = IDLE
   #socket: WebSocketLike | undefined
+  /** `opened` was called, and `lost` was not yet. */
+  #socketOpen = false
   /** Ends what is asked for one attempt, and tells it from later ones. */
   #attempt = new AbortController()
   #timer: ReturnType<typeof setTimeout> | undefined
@@ -102,6 +104,11 @@ export abstract class Client<Events extends ConnectionEvents> extends Emitter<Ev
   }
 
   // What a protocol adds.
+
+  /** @throws {ClientError} `no_web_socket` */
+  protected createSocket(url: string): WebSocketLike {
+    return new (findWebSocket(this.#options.WebSocket))(url)
+  }
 
   protected abstract url(base: string, token: string): string
   /** The socket is open. A protocol without a greeting calls {@link ready}. */
@@ -168,10 +175,13 @@ export abstract class Client<Events extends ConnectionEvents> extends Emitter<Ev
     const before = this.#life
     const [next, effects] = step(before, input, performance.now(), this.#policy())
     this.#life = next
-    if (before.type === 'open' && (next.type !== 'open' || effects.some(({ type }) => type === 'drop')))
+    const stays = next.type === 'connecting' || next.type === 'open'
+    if (this.#socketOpen && (!stays || effects.some(({ type }) => type === 'drop'))) {
+      this.#socketOpen = false
       this.lost()
+    }
     for (const effect of effects) this.#perform(effect)
-    if (next.type !== 'connecting' && next.type !== 'open') this.#release()
+    if (!stays) this.#release()
     // At each frame that would cost more than it is worth: the alarm rings early, and is set again.
     if (input.type !== 'received') this.#setAlarm()
     if (before.type !== next.type && this.#life === next) this.#tell('state', this.state)
@@ -222,17 +232,16 @@ export abstract class Client<Events extends ConnectionEvents> extends Emitter<Ev
 
   #open(url: string): void {
     const { signal } = this.#attempt
-    const socket = new (findWebSocket(this.#options.WebSocket))(url)
+    const socket = this.createSocket(url)
     this.#socket = socket
     socket.binaryType = 'arraybuffer'
-    let wasOpen = false
     const heard = <E>(handle: (event: E) => void) => {
       return (event: E) => {
         if (!signal.aborted && this.#socket === socket) handle(event)
       }
     }
     socket.onopen = heard(() => {
-      wasOpen = true
+      this.#socketOpen = true
       this.opened()
     })
     socket.onmessage = heard(({ data }: { data: string | ArrayBuffer }) => {
@@ -242,7 +251,8 @@ export abstract class Client<Events extends ConnectionEvents> extends Emitter<Ev
       this.received(frame)
     })
     socket.onclose = heard(({ code, reason }: CloseInfo) => {
-      if (!wasOpen) this.fail('connect_failed', reason || 'the connection was refused or not reachable')
+      if (!this.#socketOpen)
+        this.fail('connect_failed', reason || 'the connection was refused or not reachable')
       this.#input({ type: 'ended', code, reason: String(reason) })
     })
     // The reason comes with the close; without a listener some implementations throw.

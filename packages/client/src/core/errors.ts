@@ -19,10 +19,16 @@ export type ClientErrorCode =
   | 'send_buffer_full'
   /** There is no open connection to send over. */
   | 'not_connected'
-  /** An iterator's queue is full, and its values may not be dropped. */
+  /** An iterator's queue or that of requests is full. */
   | 'queue_full'
   /** The server's frame is not as its protocol says; it was passed over. */
   | 'malformed_frame'
+  /** A request was not answered, over all attempts: it may have been carried out. */
+  | 'unanswered'
+  /** The application could not handle a notice; it comes again. */
+  | 'notice_failed'
+  /** The application could not handle an event of a device. */
+  | 'handler_failed'
   /** The application could not pass a voice room's notice on. */
   | 'relay_failed'
   /** An argument makes no sense. */

@@ -28,11 +28,18 @@ export class EventStream<T> implements AsyncIterableIterator<T, undefined> {
   readonly #waiting: Waiting<T>[] = []
   #ended = false
   #error: unknown
+  #onRoom: (() => void)[] = []
 
   constructor({ capacity = 1_000, whenFull = 'drop_oldest' }: StreamOptions, onClose: () => void) {
     this.#capacity = Math.max(1, capacity)
     this.#fails = whenFull === 'fail'
     this.#onClose = onClose
+  }
+
+  /** Undefined where another value may be pushed; else settles when that may be so. @internal */
+  room(): Promise<void> | undefined {
+    if (this.#ended || this.#queue.length < this.#capacity) return undefined
+    return new Promise((resolve) => this.#onRoom.push(resolve))
   }
 
   /** @internal */
@@ -58,14 +65,17 @@ export class EventStream<T> implements AsyncIterableIterator<T, undefined> {
     this.#ended = true
     this.#error = error
     for (const waiting of this.#waiting.splice(0)) this.#finish(waiting)
+    this.#tellRoom()
     this.#onClose()
   }
 
   next(): Promise<IteratorResult<T, undefined>> {
     return new Promise((resolve, reject) => {
       const waiting = { resolve, reject }
-      if (this.#queue.length > 0) resolve({ done: false, value: this.#queue.shift() as T })
-      else if (this.#ended) this.#finish(waiting)
+      if (this.#queue.length > 0) {
+        resolve({ done: false, value: this.#queue.shift() as T })
+        this.#tellRoom()
+      } else if (this.#ended) this.#finish(waiting)
       else this.#waiting.push(waiting)
     })
   }
@@ -83,6 +93,10 @@ export class EventStream<T> implements AsyncIterableIterator<T, undefined> {
 
   [Symbol.asyncIterator](): this {
     return this
+  }
+
+  #tellRoom(): void {
+    for (const tell of this.#onRoom.splice(0)) tell()
   }
 
   #finish({ resolve, reject }: Waiting<T>): void {
