@@ -65,7 +65,7 @@ describe('imports point one way', () => {
   })
 
   test('subjects are written in packages/events alone', () => {
-    const literal = /['"`](auction|quote|voice|im|campus|control|discovery)\.[\w{*$]+\./
+    const literal = /['"`](auction|quote|voice|im|campus|control|discovery|audit)\.[\w{*$]+\./
     const withoutComments = (text: string) => text.replace(/\/\*[\s\S]*?\*\/|^\s*\/\/.*$/gm, '')
     const misplaced = files.filter(
       (file) =>

@@ -74,14 +74,14 @@ export const ownSeries = {
     'relays_redriven_per_s',
     'relays_unconfirmed_per_s',
   ],
-  'im-messages': ['commits_per_s', 'messages_per_s', 'messages_per_commit', 'pending_notices', 'waiting'],
+  'im-messages': ['commits_per_s', 'messages_per_s', 'messages_per_commit', 'commit_p99_ms', 'waiting'],
+  /** Pending: sent to a device that has not acknowledged them. */
+  'im-gateway': ['pending_notices', 'requests_per_s'],
   'campus-socketio': ['acks_per_s', 'timeouts_per_s', 'live_devices'],
   'endpoint-discovery': ['answers_per_s'],
 } as const
 
-export type SeriesName =
-  | (typeof commonSeries)[number]
-  | (typeof ownSeries)[keyof typeof ownSeries][number]
+export type SeriesName = (typeof commonSeries)[number] | (typeof ownSeries)[keyof typeof ownSeries][number]
 
 /** What was not measured is left out: a rate in the first second of an instance, a percentile of nothing. */
 export type Values = { readonly [S in SeriesName]?: number }
@@ -304,13 +304,7 @@ export interface AuditEntry {
   readonly user: string
   readonly role: Role | 'none'
   readonly remote_address: string
-  readonly act:
-    | 'sign_in'
-    | 'sign_out'
-    | 'disconnect'
-    | 'setting'
-    | 'publish'
-    | 'try'
+  readonly act: 'sign_in' | 'sign_out' | 'disconnect' | 'setting' | 'publish' | 'try'
   /** What it was done to; never a credential. */
   readonly target: { readonly [name: string]: unknown }
   /** `begun` is written before the act, `done`, `failed` or `refused` after it. */

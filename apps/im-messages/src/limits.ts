@@ -24,6 +24,8 @@ export const limits = {
   pushBytesMax: 256 * 1024,
   /** Messages that are pushed to their sender again because they were sent again, in one commit. */
   echoBytesMax: 64 * 1024,
+  /** Members that one answer to an operator names. */
+  membersPageMax: 500,
   /** Members of one conversation. */
   membersMax: 10_000,
   /** One notice. */

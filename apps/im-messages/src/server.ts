@@ -10,6 +10,7 @@ import { postgresEngine } from './database/postgres.ts'
 import { echoesOf } from './echoes.ts'
 import { GroupCommit } from './group-commit.ts'
 import { catchUp, listConversations } from './handlers/gateway.ts'
+import { getConversation } from './handlers/get-conversation.ts'
 import { getMessage } from './handlers/get-message.ts'
 import { addMembers, putConversation, removeMembers, sendInternal } from './handlers/internal.ts'
 import { ackNotice, listPendingNotices, sendNotice } from './handlers/notices.ts'
@@ -226,6 +227,15 @@ export function create(config: MessagesConfig, overrides: Overrides = {}) {
       )
     }
     subscriptions.push(
+      bus.serve(
+        im.convGet,
+        {},
+        async ({ payload }) => {
+          const answer = await requests.run(im.convGet.pattern, () => getConversation(database, payload))
+          return { ...outcomeOf(answer), ...contentOf(answer) }
+        },
+        queue,
+      ),
       bus.serve(
         im.msgSend,
         {},

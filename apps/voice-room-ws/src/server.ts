@@ -32,7 +32,7 @@ import { Relays } from './relays.ts'
 import { Reports, reportLimits } from './reports.ts'
 import { newRoom } from './room.ts'
 import { RoomEvents } from './room-events.ts'
-import { roomState, userState } from './state-queries.ts'
+import { callOf, roomState, userState } from './state-queries.ts'
 import { channelsOf, isHeldBy, newUser } from './user.ts'
 import { Work } from './work.ts'
 
@@ -164,7 +164,8 @@ export function create(config: VoiceConfig, overrides: Overrides = {}) {
     {},
     async ({ payload: { channel_name, next } }) => {
       await barrier.pass()
-      return roomState(channel_name, directory.members(channel_name), next)
+      const call = callOf((await rooms.read(channel_name)).record)
+      return roomState(channel_name, directory.members(channel_name), next, call)
     },
     { queue: QUEUE_GROUP },
   )

@@ -1,4 +1,5 @@
-import type { VoiceRoomState, VoiceUserState } from '@carillon/events'
+import type { VoiceCall, VoiceRoomState, VoiceUserState } from '@carillon/events'
+import type { RoomRecord } from './room.ts'
 import type { UserRecord } from './user.ts'
 
 /** Bytes of an answer: it must fit into a message. */
@@ -17,11 +18,18 @@ export function userState({ user_id, session, room, call }: UserRecord): VoiceUs
   }
 }
 
+/** The call of a channel, where one is under way. */
+export function callOf({ channel_name, call }: RoomRecord): VoiceCall | null {
+  if (call === null || call.ended || call.user_id === null || call.receiver_id === null) return null
+  return { channel_name, user_id: call.user_id, receiver_id: call.receiver_id }
+}
+
 /** Members in the order of their ids, from the first behind `after` on, as many as fit. */
 export function roomState(
   channelName: string,
   members: Iterable<UserRecord>,
   after: string | undefined,
+  call: VoiceCall | null,
 ): VoiceRoomState {
   const here = [...members].filter(({ room }) => room?.channel_name === channelName)
   const sorted = here
@@ -39,6 +47,7 @@ export function roomState(
   return {
     ...fine,
     channel_name: channelName,
+    call,
     members: listed,
     member_count: here.length,
     ...(listed.length < sorted.length && last !== undefined && { next: last }),

@@ -5,6 +5,9 @@ import { reasonOf } from './errors.ts'
 interface Followed {
   readonly setting: Setting<unknown>
   readonly apply: (value: unknown) => void
+  readonly defaultValue: unknown
+  /** What was applied last. */
+  current: unknown
   /** The stored value that was applied last, as JSON. */
   text: string | undefined
 }
@@ -29,9 +32,18 @@ export class LiveSettings {
     this.#followed.set(`${this.#service}.${setting.name}`, {
       setting: setting as Setting<unknown>,
       text: undefined,
+      defaultValue,
+      current: defaultValue,
       apply: (value) => apply(value === undefined ? defaultValue : (value as T)),
     })
     apply(defaultValue)
+  }
+
+  /** What this process runs with now, by the settings' names. */
+  get current(): Record<string, unknown> {
+    return Object.fromEntries(
+      [...this.#followed.values()].map(({ setting, current }) => [setting.name, current]),
+    )
   }
 
   start(): void {
@@ -55,6 +67,7 @@ export class LiveSettings {
         log.info({ key: change.key, value: change.value ?? null }, 'a setting was changed')
         try {
           followed.apply(change.value)
+          followed.current = change.value === undefined ? followed.defaultValue : change.value
         } catch (error) {
           refuse(reasonOf(error))
         }

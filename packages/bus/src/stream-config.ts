@@ -40,6 +40,8 @@ export function streamConfig(definition: StreamDefinition): FixedConfig {
     allow_direct: true,
     ...(definition.retention && { retention: definition.retention }),
     ...(definition.acknowledges === false && { no_ack: true }),
+    ...(definition.bytesMax !== undefined && { max_bytes: definition.bytesMax }),
+    ...(definition.appendOnly && { deny_delete: true, deny_purge: true }),
   }
 }
 

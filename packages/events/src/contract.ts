@@ -1,4 +1,5 @@
 import { auction, auctionStream } from './auction.ts'
+import { audit, auditStream } from './audit.ts'
 import { campus, campusDevicesBucket, campusLiveBucket, campusOutboxStream } from './campus.ts'
 import type { EventChannel } from './channel.ts'
 import { control } from './control.ts'
@@ -40,6 +41,7 @@ export const contract: Contract = {
     campus: anyChannels(campus),
     discovery: anyChannels(discovery),
     control: anyChannels(control),
+    audit: anyChannels(audit),
   },
   streams: [
     auctionStream,
@@ -48,6 +50,7 @@ export const contract: Contract = {
     voiceEvictionStream,
     voiceEventsStream,
     campusOutboxStream,
+    auditStream,
   ],
   buckets: anyBuckets(
     settingsBucket,

@@ -39,6 +39,48 @@ export const Connections = Type.Object(
   { $id: 'Connections' },
 )
 
+export const StatsQuery = Type.Object({}, { $id: 'StatsQuery' })
+/** What an instance is, and its numbers: those of its metrics, by the names under which `/metrics` has them. */
+export const Stats = Type.Object(
+  {
+    service: Name,
+    instance_id: Name,
+    region: Name,
+    version: Type.String({ maxLength: 128 }),
+    started_at: Millis,
+    state: Type.Unsafe<'ready' | 'not_ready' | 'draining'>({
+      type: 'string',
+      enum: ['ready', 'not_ready', 'draining'],
+    }),
+    /** `carillon_connections`, `carillon_connections_closed_total{code="4001"}`, … */
+    samples: Type.Record(Type.String({ maxLength: 512 }), Type.Number()),
+    /** How many more there are, which an answer has no room for. */
+    samples_omitted: Type.Optional(Count),
+    /** The 99th percentile of the last whole second or so, and the longest delay. */
+    event_loop_lag_p99_ms: Type.Number({ minimum: 0 }),
+    event_loop_lag_max_ms: Type.Number({ minimum: 0 }),
+    /** The live settings it runs with, by their names behind the service's. */
+    settings: Type.Record(Type.String({ maxLength: 128 }), Type.Unknown()),
+  },
+  { $id: 'Stats' },
+)
+export type Stats = Static<typeof Stats>
+
+/** How many followers of a topic an answer names. */
+export const NAMED_FOLLOWERS_MAX = 50
+
+export const FollowersQuery = Type.Object({ topic: Name }, { $id: 'FollowersQuery' })
+export const Followers = Type.Object(
+  {
+    instance_id: Name,
+    followers: Count,
+    /** Some of them, each once. */
+    user_ids: Type.Array(Type.String(), { maxItems: NAMED_FOLLOWERS_MAX }),
+  },
+  { $id: 'Followers' },
+)
+export type Followers = Static<typeof Followers>
+
 export type Disconnect = Static<typeof Disconnect>
 export type ConnectionReport = Static<typeof ConnectionReport>
 export type Connections = Static<typeof Connections>
@@ -62,5 +104,17 @@ export const control = {
     summary: "How many connections every instance holds, or all about one user's",
     payload: json(ConnectionsQuery),
     reply: json(Connections),
+  }),
+  stats: defineRequest('control.{service}.stats', {
+    ...control_,
+    summary: 'The numbers of every instance of a service',
+    payload: json(StatsQuery),
+    reply: json(Stats),
+  }),
+  followers: defineRequest('control.{service}.followers', {
+    ...control_,
+    summary: 'How many connections of every instance follow a topic, named as in `subscriptions`, and whose',
+    payload: json(FollowersQuery),
+    reply: json(Followers),
   }),
 } as const

@@ -18,6 +18,29 @@ export const ConvMembers = Type.Object(
 )
 export type ConvMembers = Static<typeof ConvMembers>
 
+export const ConvQuery = Type.Object(
+  { convId: ImConvId, after: Type.Optional(ImUserId) },
+  { $id: 'ConvQuery' },
+)
+export const ConvState = Type.Intersect(
+  [
+    Outcome,
+    Type.Object({
+      convId: Type.Optional(ImConvId),
+      /** The highest sequence number; 64-bit, so as text. */
+      maxSeq: Type.Optional(Decimal),
+      memberCount: Type.Optional(Type.Integer({ minimum: 0 })),
+      /** In the order of their ids. A member sees what stands behind `minSeq`. */
+      members: Type.Optional(Type.Array(Type.Object({ userId: ImUserId, minSeq: Decimal }))),
+      /** How to ask for those that did not fit into this answer: the next `after`. */
+      next: Type.Optional(ImUserId),
+    }),
+  ],
+  { $id: 'ConvState' },
+)
+export type ConvQuery = Static<typeof ConvQuery>
+export type ConvState = Static<typeof ConvState>
+
 /** MsgData as JSON: what the server sets is left out, bytes are base64. */
 export const ImMessage = Type.Object(
   {
@@ -255,6 +278,12 @@ export const im = {
     summary: 'Removes members from a conversation',
     payload: json(ConvMembers),
     reply: json(Outcome),
+  }),
+  convGet: defineRequest('im.conv.get', {
+    ...serviceRequest,
+    summary: 'Who is a member of a conversation, and how far its sequence numbers have come',
+    payload: json(ConvQuery),
+    reply: json(ConvState),
   }),
   msgSend: defineRequest('im.msg.send', {
     ...serviceRequest,

@@ -1,10 +1,12 @@
 import { auction, auctionStream } from './auction.ts'
+import { audit, auditStream } from './audit.ts'
 import { campus, campusDevicesBucket, campusLiveBucket, campusOutboxStream } from './campus.ts'
 import type { EventChannel } from './channel.ts'
 import { control } from './control.ts'
 import { discovery } from './discovery.ts'
 import { im } from './im.ts'
 import { imDevice } from './im-device.ts'
+import { publishable } from './publishable.ts'
 import { quote, quoteStream } from './quote.ts'
 import { settingsBucket } from './settings.ts'
 import type { BucketDefinition, StreamDefinition } from './storage.ts'
@@ -52,7 +54,8 @@ function user(name: string, { summary, publish = [], subscribe = [], answers = f
 }
 
 // A channel of one payload is not assignable to a channel of unknown: its encode takes less.
-const all = (channels: object) => (Object.values(channels) as EventChannel[]).map((each) => each.filter())
+const all = (channels: object, params: object = {}) =>
+  (Object.values(channels) as EventChannel[]).map((each) => each.filter(params))
 
 const api = (request: string) => `$JS.API.${request}`
 
@@ -104,17 +107,13 @@ function gateway(name: string, { publish = [], subscribe = [], ...rights }: Righ
     ...rights,
     answers: true,
     publish: [...settings, discovery.announce.filter({ service: name }), ...publish],
-    subscribe: [
-      control.disconnect.filter({ service: name }),
-      control.connections.filter({ service: name }),
-      ...subscribe,
-    ],
+    subscribe: [...all(control, { service: name }), ...subscribe],
   })
 }
 
 const clientRpc = [im.sendMsgList, im.syncConvSeq, im.syncMsgList, im.ackNotice, im.getMsgById]
 const gatewayRpc = [im.conversations, im.pendingNotices, im.catchUp]
-const imService = [im.convPut, im.convAddMembers, im.convRemoveMembers, im.msgSend, im.noticeSend]
+const imService = [im.convPut, im.convGet, im.convAddMembers, im.convRemoveMembers, im.msgSend, im.noticeSend]
 const voiceWork = [voice.room, voice.user, voice.call_start, voice.call_end]
 const voiceStreams = [voiceWorkStream, voiceEvictionStream, voiceEventsStream].map(streamOf)
 
@@ -165,7 +164,10 @@ const services: readonly NatsUser[] = [
       ...settings,
       ...[im.pushUser, im.pushConv, im.members, im.presence, im.offlinePush].map((each) => each.filter()),
     ],
-    subscribe: [...clientRpc, ...gatewayRpc, ...imService].map((each) => each.filter()),
+    subscribe: [
+      control.stats.filter({ service: 'im-messages' }),
+      ...[...clientRpc, ...gatewayRpc, ...imService].map((each) => each.filter()),
+    ],
   }),
   gateway('campus-socketio', {
     summary: 'Pushes to devices, keeps which of them are registered and live, and reports',
@@ -184,8 +186,26 @@ const services: readonly NatsUser[] = [
   }),
   user('endpoint-discovery', {
     summary: 'Hears where gateways are',
+    answers: true,
     publish: settings,
-    subscribe: [discovery.announce.filter()],
+    subscribe: [control.stats.filter({ service: 'endpoint-discovery' }), discovery.announce.filter()],
+  }),
+  user('console', {
+    summary: 'Looks into the services, acts for operators, and records what they do',
+    answers: true,
+    publish: [
+      ...settings,
+      ...readsAndWrites(settingsBucket),
+      ...all(control),
+      ...[voice.room_state, im.convGet, campus.device_state].map((each) => each.filter()),
+      // What operators may publish by hand, and the streams that confirm it.
+      ...publishable.map(({ channel }) => channel.filter()),
+      ...[auctionStream, quoteStream, campusOutboxStream].map(streamOf).flatMap(looks),
+      audit.record.filter({ service: 'console' }),
+      ...looks(streamOf(auditStream)),
+      api(`STREAM.MSG.GET.${streamOf(auditStream)}`),
+    ],
+    subscribe: [control.stats.filter({ service: 'console' }), ...all(discovery)],
   }),
 ]
 

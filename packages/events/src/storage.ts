@@ -8,6 +8,10 @@ export interface StreamDefinition {
   /** -1 for any number. */
   readonly messagesPerSubject: number
   readonly maxAgeMs: number
+  /** What it may take on disk or in memory; the oldest messages go first. Default: what the server has. */
+  readonly bytesMax?: number
+  /** Nobody may delete a message before its time. */
+  readonly appendOnly?: boolean
   /** Memory is lost with every restart of a single server: only for what the next publish makes good. */
   readonly storage: 'file' | 'memory'
   /** `workqueue`: a message is gone once it is acknowledged. Default: `limits`, it stays until it ages out. */

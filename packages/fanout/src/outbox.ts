@@ -38,6 +38,11 @@ export class Outbox {
     this.#bytesMax = bytesMax
   }
 
+  /** Where it writes. */
+  get sink(): Sink {
+    return this.#sink
+  }
+
   /** Bytes that wait for the client, held messages included. */
   get queuedBytes(): number {
     let bytes = this.#sink.bufferedBytes

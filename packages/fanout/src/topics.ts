@@ -39,6 +39,8 @@ function takePending(topic: Topic): TopicFlush {
   return { subscribers, pending }
 }
 
+const NOBODY: ReadonlySet<Outbox> = new Set()
+
 /** Some milliseconds of writing. */
 const SLICE_MAX = 1_000
 
@@ -85,6 +87,11 @@ export class Topics {
   /** Whether the topic has a subscriber. */
   hasSubscribers(name: string): boolean {
     return this.#topics.has(name)
+  }
+
+  /** The topic's subscribers, in the order in which they came. */
+  subscribers(name: string): ReadonlySet<Outbox> {
+    return this.#topics.get(name)?.subscribers ?? NOBODY
   }
 
   has(name: string, outbox: Outbox): boolean {

@@ -1,4 +1,3 @@
-import { readFileSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { GatewayCloseCodes } from '@carillon/codec'
 import { commonSettings } from '@carillon/events'
@@ -34,7 +33,7 @@ export function addGateway<C extends ClientConnection, T extends Transport>(
     connections: gateway.connections.size,
     capacity: limits.connectionsMax,
     draining: service.draining,
-    version: VERSION,
+    version: service.version,
     started_at: service.startedAtMs,
   }))
 
@@ -82,5 +81,3 @@ export function addGateway<C extends ClientConnection, T extends Transport>(
   })
   return transport
 }
-
-const VERSION: string = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')).version

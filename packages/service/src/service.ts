@@ -1,7 +1,8 @@
 import { randomBytes } from 'node:crypto'
+import { readFileSync } from 'node:fs'
 import { hostname } from 'node:os'
 import { Bus, LiveSettings } from '@carillon/bus'
-import { commonSettings, inboxPrefix } from '@carillon/events'
+import { commonSettings, control, inboxPrefix } from '@carillon/events'
 import type { FastifyInstance } from 'fastify'
 import type { DestinationStream } from 'pino'
 import { createAdminServer } from './admin.ts'
@@ -12,6 +13,7 @@ import { LogDestination } from './log-destination.ts'
 import { createLogger, type Logger, standardOutput } from './logger.ts'
 import { Metrics } from './metrics.ts'
 import { RateLimitedLog } from './rate-limited-log.ts'
+import { StatsReporter } from './stats.ts'
 import { TimingWheel } from './timing-wheel.ts'
 
 /** What tests replace. */
@@ -37,6 +39,9 @@ export interface ServiceOptions {
   readonly overrides?: Overrides
 }
 
+/** Of every service: they are released together. */
+const VERSION: string = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')).version
+
 type Phase = 'starting' | 'ready' | 'draining' | 'stopped'
 
 /**
@@ -46,6 +51,7 @@ type Phase = 'starting' | 'ready' | 'draining' | 'stopped'
 export class Service {
   readonly name: string
   readonly instanceId: string
+  readonly version = VERSION
   readonly config: CommonConfig
   readonly startedAtMs: number
   readonly clock: Clock
@@ -55,6 +61,7 @@ export class Service {
   readonly bus: Bus
   readonly settings: LiveSettings
   readonly #admin: FastifyInstance
+  readonly #stats: StatsReporter
   readonly #parts: Part[] = []
   #phase: Phase = 'starting'
   #starting: Promise<void> | undefined
@@ -88,6 +95,8 @@ export class Service {
       wheel: this.wheel,
       notReady: () => this.#notReady(),
     })
+    this.#stats = new StatsReporter(this)
+    this.#serveStats()
     this.#describeBus()
     this.#describeLog(destination, busLog)
   }
@@ -161,6 +170,7 @@ export class Service {
     this.#phase = 'stopped'
     for (const part of this.#parts.toReversed()) await part.stop?.()
     this.wheel.stop()
+    this.#stats.stop()
     this.settings.stop()
     await this.bus.stop()
     await this.#admin.close()
@@ -174,6 +184,20 @@ export class Service {
       if (reason !== undefined) return reason
     }
     return this.bus.storage.find(({ essential, problem }) => essential && problem !== undefined)?.problem
+  }
+
+  /** Operators ask while they look, once a second or so; nothing is measured for them otherwise. */
+  #serveStats(): void {
+    this.bus.serve(control.stats, { service: this.name }, async () => ({
+      service: this.name,
+      instance_id: this.instanceId,
+      region: this.config.region,
+      version: this.version,
+      started_at: this.startedAtMs,
+      state: this.draining ? 'draining' : this.#notReady() === undefined ? 'ready' : 'not_ready',
+      ...(await this.#stats.read()),
+      settings: this.settings.current,
+    }))
   }
 
   #describeBus(): void {

@@ -150,3 +150,27 @@ export async function membersOf(session: Session, convId: string): Promise<strin
     select user_id from members where conv_id = ${convId}`.execute(session)
   return rows.map((row) => row.user_id)
 }
+
+/** How far a conversation has come and how many members it has; undefined where there is none. */
+export async function conversationSize(
+  session: Session,
+  convId: string,
+): Promise<{ readonly maxSeq: number; readonly members: number } | undefined> {
+  const { rows } = await sql<{ max_seq: number; members: number }>`
+    select max_seq, (select count(*) from members where conv_id = ${convId})::int as members
+    from conversations where conv_id = ${convId}`.execute(session)
+  return rows[0] && { maxSeq: rows[0].max_seq, members: rows[0].members }
+}
+
+/** A page of a conversation's members, in the order of their ids, after `after`. */
+export async function memberPage(
+  session: Session,
+  convId: string,
+  after: string,
+  limit: number,
+): Promise<{ readonly userId: string; readonly minSeq: number }[]> {
+  const { rows } = await sql<{ user_id: string; min_seq: number }>`
+    select user_id, min_seq from members
+    where conv_id = ${convId} and user_id > ${after} order by user_id limit ${limit}`.execute(session)
+  return rows.map((row) => ({ userId: row.user_id, minSeq: row.min_seq }))
+}

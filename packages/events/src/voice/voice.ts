@@ -132,6 +132,8 @@ export const VoiceRoomState = Type.Object(
     members: Type.Array(
       Type.Object({ user_id: VoiceName, online: Type.Boolean(), room_seat: Nullable(VoiceSeat) }),
     ),
+    /** The call of this channel, where one is under way. */
+    call: Type.Optional(Nullable(VoiceCall)),
     /** How many there are, and how to ask for those that did not fit into this answer. */
     member_count: Type.Integer({ minimum: 0 }),
     next: Type.Optional(VoiceName),
