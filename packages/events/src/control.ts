@@ -52,6 +52,8 @@ export const Stats = Type.Object(
       type: 'string',
       enum: ['ready', 'not_ready', 'draining'],
     }),
+    /** How long it has run, by its monotonic clock: tells how far two answers are apart. */
+    uptime_ms: Type.Number({ minimum: 0 }),
     /** `carillon_connections`, `carillon_connections_closed_total{code="4001"}`, … */
     samples: Type.Record(Type.String({ maxLength: 512 }), Type.Number()),
     /** How many more there are, which an answer has no room for. */

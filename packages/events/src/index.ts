@@ -23,6 +23,7 @@ export { binary, json, type Payload, type Result } from './payload.ts'
 export { type Publishable, publishable } from './publishable.ts'
 export * from './quote.ts'
 export { Id } from './schemas.ts'
+export * from './services.ts'
 export * from './settings.ts'
 export { type BucketDefinition, DAY_MS, HOUR_MS, type StreamDefinition } from './storage.ts'
 export {

@@ -10,7 +10,7 @@ export interface HttpServerOptions extends SocketDeadlinesOptions {
 
 /** Between two requests of one socket. */
 const KEEP_ALIVE_MS = 5_000
-/** No request of these servers has a body. */
+/** Requests have no body, but where a route says otherwise. */
 const BODY_BYTES_MAX = 1_024
 
 /** An HTTP server none of whose sockets can be held open by its client, and whose errors tell nothing. */

@@ -62,6 +62,7 @@ export class Service {
   readonly settings: LiveSettings
   readonly #admin: FastifyInstance
   readonly #stats: StatsReporter
+  readonly #createdAtMs: number
   readonly #parts: Part[] = []
   #phase: Phase = 'starting'
   #starting: Promise<void> | undefined
@@ -74,6 +75,7 @@ export class Service {
     this.instanceId = overrides.instanceId ?? `${hostname()}-${randomBytes(4).toString('hex')}`
     this.clock = overrides.clock ?? systemClock
     this.startedAtMs = this.clock.now()
+    this.#createdAtMs = this.clock.monotonic()
     this.wheel = new TimingWheel(this.clock)
     const destination = overrides.logDestination ?? standardOutput(name, this.instanceId)
     this.log = createLogger(name, this.instanceId, config.logLevel, destination)
@@ -194,6 +196,7 @@ export class Service {
       region: this.config.region,
       version: this.version,
       started_at: this.startedAtMs,
+      uptime_ms: this.clock.monotonic() - this.#createdAtMs,
       state: this.draining ? 'draining' : this.#notReady() === undefined ? 'ready' : 'not_ready',
       ...(await this.#stats.read()),
       settings: this.settings.current,
