@@ -1,4 +1,4 @@
-import { session } from './session/session.ts'
+import { sessionEnded } from './session/session.ts'
 
 /** The server's refusal, or that it could not be reached (`unreachable`). */
 export class ApiError extends Error {
@@ -16,14 +16,17 @@ export class ApiError extends Error {
 const TIMEOUT_MS = 15_000
 
 /**
- * One request to the console's server. The session is a cookie; acts carry the session's CSRF token in a header.
+ * One request to the console's server. The session is a cookie; the header says that no other site has sent it.
  * @throws {ApiError} Status 401 ends the session on the page too.
  */
-export async function request<T>(method: string, path: string, body?: unknown): Promise<T> {
+export async function request<T>(
+  method: 'GET' | 'POST' | 'PUT' | 'DELETE',
+  path: string,
+  body?: unknown,
+): Promise<T> {
   const headers: Record<string, string> = { accept: 'application/json' }
   if (body !== undefined) headers['content-type'] = 'application/json'
-  const csrfToken = session.value.type === 'open' ? session.value.csrfToken : undefined
-  if (method !== 'GET' && csrfToken) headers['x-csrf-token'] = csrfToken
+  if (method !== 'GET') headers['carillon-console'] = '1'
   const response = await fetch(path, {
     method,
     headers,
@@ -32,23 +35,26 @@ export async function request<T>(method: string, path: string, body?: unknown): 
     ...(body !== undefined && { body: JSON.stringify(body) }),
   }).catch((error: unknown) => {
     const late = error instanceof DOMException && error.name === 'TimeoutError'
-    throw new ApiError(0, 'unreachable', late ? 'The console’s server did not answer in time.' : 'The console’s server cannot be reached.')
+    const reason = late ? 'did not answer in time' : 'cannot be reached'
+    throw new ApiError(0, 'unreachable', `The console’s server ${reason}.`)
   })
   const answer: unknown = await response.json().catch(() => undefined)
   if (response.ok) return answer as T
-  const refusal = refusalOf(answer)
-  if (response.status === 401 && path !== '/api/session') session.value = { type: 'ended' }
+  const { error, reason } = (answer ?? {}) as { error?: unknown; reason?: unknown }
+  if (response.status === 401) sessionEnded()
   throw new ApiError(
     response.status,
-    refusal?.code ?? `http_${response.status}`,
-    refusal?.message ?? `The server answered ${response.status}.`,
+    typeof error === 'string' ? error : `http_${response.status}`,
+    typeof reason === 'string' ? reason : `The server answered ${response.status}.`,
   )
 }
 
-function refusalOf(answer: unknown): { code: string; message: string } | undefined {
-  const error = (answer as { error?: { code?: unknown; message?: unknown } } | undefined)?.error
-  if (typeof error?.message !== 'string') return undefined
-  return { code: String(error.code), message: error.message }
+/** A path with its query; what is undefined or empty is left out. */
+export function withQuery(path: string, query: Readonly<Record<string, string | number | undefined>>): string {
+  const params = new URLSearchParams()
+  for (const [name, value] of Object.entries(query))
+    if (value !== undefined && value !== '') params.set(name, String(value))
+  return params.size === 0 ? path : `${path}?${params}`
 }
 
 export const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error))

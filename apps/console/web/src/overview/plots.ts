@@ -1,0 +1,72 @@
+import type { SeriesName } from '../../../src/api.ts'
+import { formatBytes, formatMs, formatNumber } from '../format.ts'
+import type { Combination } from '../live/history.ts'
+
+export interface PlotSeries {
+  readonly name: SeriesName
+  readonly label: string
+}
+
+export interface PlotInfo {
+  readonly title: string
+  readonly series: readonly PlotSeries[]
+  readonly format: (value: number | null | undefined) => string
+  readonly combination: Combination
+  /** Measured by this service alone. */
+  readonly service?: string
+}
+
+const perSecond = (value: number | null | undefined) => `${formatNumber(value)}/s`
+const plot = (
+  title: string,
+  series: readonly [SeriesName, string][],
+  format: PlotInfo['format'] = perSecond,
+  combination: Combination = 'sum',
+): PlotInfo => ({ title, series: series.map(([name, label]) => ({ name, label })), format, combination })
+const of = (service: string, info: PlotInfo): PlotInfo => ({ ...info, service })
+
+export const plots: readonly PlotInfo[] = [
+  plot('Connections', [['connections', 'connections']], formatNumber),
+  plot('Deliveries', [['deliveries_per_s', 'deliveries']]),
+  plot(
+    'Publish to write',
+    [
+      ['publish_to_write_p99_ms', 'p99'],
+      ['publish_to_write_p50_ms', 'p50'],
+    ],
+    formatMs,
+    'max',
+  ),
+  plot('Event-loop lag', [['event_loop_lag_p99_ms', 'p99, slowest instance']], formatMs, 'max'),
+  plot('Queued for clients', [['queued_bytes', 'bytes']], formatBytes),
+  plot('Opened and closed', [
+    ['opened_per_s', 'opened'],
+    ['closed_per_s', 'closed'],
+  ]),
+  plot('Slow consumers', [['slow_consumers_per_s', 'closed or conflated']]),
+  plot('Refusals', [['refusals_per_s', 'refused']]),
+  of('voice-room-ws', plot('Voice evictions', [['evictions_per_s', 'evictions']])),
+  of(
+    'voice-room-ws',
+    plot('Voice relays', [
+      ['relays_confirmed_per_s', 'confirmed'],
+      ['relays_redriven_per_s', 'driven again'],
+      ['relays_unconfirmed_per_s', 'unconfirmed'],
+    ]),
+  ),
+  of(
+    'im-messages',
+    plot('IM commits', [
+      ['messages_per_s', 'messages'],
+      ['commits_per_s', 'commits'],
+    ]),
+  ),
+  of('im-messages', plot('IM pending notices', [['pending_notices', 'pending']], formatNumber)),
+  of(
+    'campus-socketio',
+    plot('Campus acknowledgements', [
+      ['acks_per_s', 'acknowledged'],
+      ['timeouts_per_s', 'timed out'],
+    ]),
+  ),
+]
