@@ -56,8 +56,9 @@ export class MeasuredHistory {
   column(service: string | undefined, name: SeriesName, combination: Combination): Column {
     const columns = [...this.#services]
       .filter(([each]) => service === undefined || each === service)
-      .flatMap(([, series]) => series.get(name) ?? [])
-    if (columns.length === 1) return columns[0] as Column
+      .map(([, series]) => series.get(name))
+      .filter((column) => column !== undefined)
+    if (columns.length === 1 && columns[0]) return columns[0]
     return this.at.map((_, index) => combine(columns.map((column) => column[index]), combination))
   }
 
