@@ -1,7 +1,7 @@
 /** Numbers as people read them in a dense table. All take what the server sent, which may be absent. */
 
-const integer = new Intl.NumberFormat('en', { maximumFractionDigits: 0 })
-const decimal = new Intl.NumberFormat('en', { maximumSignificantDigits: 3 })
+const byDigits = [2, 1, 0].map((digits) => new Intl.NumberFormat('en', { maximumFractionDigits: digits }))
+const compact = new Intl.NumberFormat('en', { notation: 'compact', maximumFractionDigits: 1 })
 
 /** No value: an en dash, so that a column of figures stays a column. */
 export const NONE = '–'
@@ -10,11 +10,15 @@ type Maybe = number | null | undefined
 
 const isNumber = (value: Maybe): value is number => typeof value === 'number' && Number.isFinite(value)
 
-/** `1,234`, and three digits of what is below 100. */
+/** `1,234`, `12.3`, `0.12`: no more than two places after the point. */
 export function formatNumber(value: Maybe): string {
   if (!isNumber(value)) return NONE
-  return Math.abs(value) >= 100 || Number.isInteger(value) ? integer.format(value) : decimal.format(value)
+  const size = Math.abs(value)
+  return (byDigits[size >= 100 ? 2 : size >= 10 ? 1 : 0] as Intl.NumberFormat).format(value)
 }
+
+/** `50K`, `1.2M` */
+export const formatCompact = (value: Maybe): string => (isNumber(value) ? compact.format(value) : NONE)
 
 const byteUnits = ['B', 'KiB', 'MiB', 'GiB', 'TiB']
 
@@ -32,7 +36,7 @@ export function formatBytes(value: Maybe): string {
 /** A duration in milliseconds: `0.4 ms`, `12 ms`, `1.2 s`. */
 export function formatMs(value: Maybe): string {
   if (!isNumber(value)) return NONE
-  return Math.abs(value) >= 1_000 ? `${decimal.format(value / 1_000)} s` : `${decimal.format(value)} ms`
+  return Math.abs(value) >= 1_000 ? `${formatNumber(value / 1_000)} s` : `${formatNumber(value)} ms`
 }
 
 /** How long something has been: `12 s`, `5 min`, `3 h 12 min`, `4 d 2 h`. */

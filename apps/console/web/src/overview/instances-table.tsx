@@ -1,6 +1,6 @@
 import { useState } from 'preact/hooks'
 import type { Instance } from '../../../src/api.ts'
-import { formatAge, formatBytes, formatMs, formatNumber, formatTime } from '../format.ts'
+import { formatAge, formatBytes, formatCompact, formatMs, formatNumber, formatTime } from '../format.ts'
 import { snapshot } from '../live/live.ts'
 import { groupInstances, type ServiceInstances } from './fleet.ts'
 
@@ -26,14 +26,14 @@ export function InstancesTable() {
             <th scope="col">Connections</th>
             <th scope="col">State</th>
             <th scope="col" class="figure">
+              Up
+            </th>
+            <th scope="col">Version</th>
+            <th scope="col" class="figure">
               Lag
             </th>
             <th scope="col" class="figure">
               Queued
-            </th>
-            <th scope="col">Version</th>
-            <th scope="col" class="figure">
-              Up
             </th>
           </tr>
         </thead>
@@ -75,7 +75,7 @@ function InstanceRow({ instance, at }: { instance: Instance; at: number }) {
   return (
     <tr data-instance={id}>
       <td class="id" title={id}>
-        {id}
+        {shortId(instance)}
       </td>
       <td>{instance.region}</td>
       <td>
@@ -84,14 +84,21 @@ function InstanceRow({ instance, at }: { instance: Instance; at: number }) {
       <td>
         <span class={`state ${level}`}>{silent ? 'no answer' : stateNames[state]}</span>
       </td>
-      <td class="figure">{formatMs(instance.event_loop_lag_p99_ms)}</td>
-      <td class="figure">{formatBytes(instance.queued_bytes)}</td>
-      <td>{instance.version}</td>
       <td class="figure" title={formatTime(instance.started_at)}>
         {formatAge(at - instance.started_at)}
       </td>
+      <td class="version" title={instance.version}>
+        {instance.version}
+      </td>
+      <td class="figure">{formatMs(instance.event_loop_lag_p99_ms)}</td>
+      <td class="figure">{formatBytes(instance.queued_bytes)}</td>
     </tr>
   )
+}
+
+/** The service's name stands above: what tells instances apart remains. */
+function shortId({ service, instance_id: id }: Instance): string {
+  return id.startsWith(`${service}-`) ? id.slice(service.length + 1) : id
 }
 
 interface LoadProps {
@@ -114,7 +121,7 @@ function Load({ connections, capacity }: LoadProps) {
       />
       <span class="figure" data-connections={connections}>
         {formatNumber(connections)}
-        <small> of {formatNumber(capacity)}</small>
+        <small> of {formatCompact(capacity)}</small>
       </span>
     </span>
   )

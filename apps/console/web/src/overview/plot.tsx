@@ -56,19 +56,21 @@ export function Plot({ info, service }: { info: PlotInfo; service: string | unde
   return (
     <figure class="plot">
       <figcaption>
-        <span class="title">{info.title}</span>
-        {info.series.map(({ label }, index) => (
-          <span key={label} class={`value series-${index}`}>
-            {info.series.length > 1 && <small>{label}</small>} {values[index]}
-          </span>
-        ))}
+        <h3>{info.title}</h3>
+        <p>
+          {info.series.map(({ label }, index) => (
+            <span key={label} class={`value series-${index}`}>
+              {values[index]} <small>{label}</small>
+            </span>
+          ))}
+        </p>
       </figcaption>
       <div ref={holder} class="canvas" />
     </figure>
   )
 }
 
-function optionsOf({ series, format }: PlotInfo, element: HTMLElement): uPlot.Options {
+function optionsOf({ series, format, axisFormat, binary }: PlotInfo, element: HTMLElement): uPlot.Options {
   const style = getComputedStyle(element)
   const colour = (name: string) => style.getPropertyValue(name).trim()
   const axis: uPlot.Axis = {
@@ -89,8 +91,15 @@ function optionsOf({ series, format }: PlotInfo, element: HTMLElement): uPlot.Op
       y: { range: (_plot, _min, max) => [0, max > 0 ? max * 1.15 : 1] },
     },
     axes: [
-      { ...axis, size: 20, gap: 2, space: 60, values: (_plot, splits) => splits.map(minuteOf) },
-      { ...axis, size: 58, gap: 4, space: 32, values: (_plot, splits) => splits.map((value) => format(value)) },
+      { ...axis, size: 20, gap: 2, space: 44, values: (_plot, splits) => splits.map(minuteOf) },
+      {
+        ...axis,
+        size: 52,
+        gap: 4,
+        space: 30,
+        values: (_plot, splits) => splits.map((value) => axisFormat(value)),
+        ...(binary && { incrs: binarySteps }),
+      },
     ],
     series: [
       {},
@@ -108,6 +117,9 @@ function optionsOf({ series, format }: PlotInfo, element: HTMLElement): uPlot.Op
     hooks: { setCursor: [(plot) => showCursor(plot, series, format)] },
   }
 }
+
+/** 1, 2, 5 … would give 3.81 MiB. */
+const binarySteps = Array.from({ length: 40 }, (_, exponent) => 2 ** exponent)
 
 const minuteOf = (seconds: number) => formatClock(seconds * 1_000).slice(0, 5)
 

@@ -1,6 +1,8 @@
 import type { SeriesName } from '../../../src/api.ts'
-import { formatBytes, formatMs, formatNumber } from '../format.ts'
+import { formatBytes, formatCompact, formatMs, formatNumber } from '../format.ts'
 import type { Combination } from '../live/history.ts'
+
+type Format = (value: number | null | undefined) => string
 
 export interface PlotSeries {
   readonly name: SeriesName
@@ -10,19 +12,30 @@ export interface PlotSeries {
 export interface PlotInfo {
   readonly title: string
   readonly series: readonly PlotSeries[]
-  readonly format: (value: number | null | undefined) => string
+  readonly format: Format
+  /** Shorter, at the axis. */
+  readonly axisFormat: Format
+  /** Steps of the axis are multiples of 1,024. */
+  readonly binary: boolean
   readonly combination: Combination
   /** Measured by this service alone. */
   readonly service?: string
 }
 
-const perSecond = (value: number | null | undefined) => `${formatNumber(value)}/s`
+const perSecond: Format = (value) => `${formatNumber(value)}/s`
 const plot = (
   title: string,
   series: readonly [SeriesName, string][],
-  format: PlotInfo['format'] = perSecond,
+  format: Format = perSecond,
   combination: Combination = 'sum',
-): PlotInfo => ({ title, series: series.map(([name, label]) => ({ name, label })), format, combination })
+): PlotInfo => ({
+  title,
+  series: series.map(([name, label]) => ({ name, label })),
+  format,
+  axisFormat: format === perSecond || format === formatNumber ? formatCompact : format,
+  binary: format === formatBytes,
+  combination,
+})
 const of = (service: string, info: PlotInfo): PlotInfo => ({ ...info, service })
 
 export const plots: readonly PlotInfo[] = [
@@ -37,13 +50,13 @@ export const plots: readonly PlotInfo[] = [
     formatMs,
     'max',
   ),
-  plot('Event-loop lag', [['event_loop_lag_p99_ms', 'p99, slowest instance']], formatMs, 'max'),
+  plot('Event-loop lag', [['event_loop_lag_p99_ms', 'p99 of the slowest instance']], formatMs, 'max'),
   plot('Queued for clients', [['queued_bytes', 'bytes']], formatBytes),
   plot('Opened and closed', [
     ['opened_per_s', 'opened'],
     ['closed_per_s', 'closed'],
   ]),
-  plot('Slow consumers', [['slow_consumers_per_s', 'closed or conflated']]),
+  plot('Slow consumers', [['slow_consumers_per_s', 'slow consumers']]),
   plot('Refusals', [['refusals_per_s', 'refused']]),
   of('voice-room-ws', plot('Voice evictions', [['evictions_per_s', 'evictions']])),
   of(
