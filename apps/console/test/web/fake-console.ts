@@ -20,7 +20,8 @@ export const contentSecurityPolicy =
 export class FakeConsole {
   readonly fleet: FakeFleet
   /** Bodies of requests that change something, by method and path. */
-  readonly acts: { readonly route: string; readonly body: unknown; readonly header: string | undefined }[] = []
+  readonly acts: { readonly route: string; readonly body: unknown; readonly header: string | undefined }[] =
+    []
   /** Nobody is signed in: the page asks for a token, which is this one. */
   token: string | undefined
   /** Answers to GET requests, by path. */
@@ -60,7 +61,8 @@ export class FakeConsole {
     if (!path.startsWith('/api/')) return serveFile(path, response)
     if (request.method !== 'GET') return this.#act(request, response, path)
     if (path === '/api/session') return json(response, 200, this.#session())
-    if (this.token !== undefined) return json(response, 401, { error: 'not_signed_in', reason: 'Sign in first.' })
+    if (this.token !== undefined)
+      return json(response, 401, { error: 'not_signed_in', reason: 'Sign in first.' })
     if (path === '/api/live') {
       response.writeHead(200, { 'content-type': 'text/event-stream' })
       send(response, 'history', this.fleet.history(Date.now()))

@@ -42,17 +42,15 @@ export class FakeFleet {
   }
 
   history(now: number): History {
-    const at: number[] = []
-    const columns: Record<string, Record<string, (number | null)[]>> = {}
-    for (let each = now - MINUTES_15_MS; each < now; each += 1_000) {
-      at.push(each)
-      for (const service of this.#services())
-        for (const [name, value] of Object.entries(valuesOf(service, each / 1_000))) {
-          const ofService = (columns[service] ??= {})
-          ;(ofService[name] ??= []).push(value)
-        }
-    }
-    return { at, services: columns }
+    const seconds = MINUTES_15_MS / 1_000
+    const at = Array.from({ length: seconds }, (_, index) => now - (seconds - index) * 1_000)
+    const column = (service: string, name: string) =>
+      at.map((each) => (valuesOf(service, each / 1_000) as Record<string, number>)[name] ?? null)
+    const columns = (service: string) =>
+      Object.fromEntries(
+        Object.keys(valuesOf(service, now / 1_000)).map((name) => [name, column(service, name)]),
+      )
+    return { at, services: Object.fromEntries(this.#services().map((each) => [each, columns(each)])) }
   }
 
   #services(): string[] {

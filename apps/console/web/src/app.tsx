@@ -26,9 +26,9 @@ export function App() {
 
   return (
     <>
-      <a class="skip" href="#content" onClick={focusContent}>
+      <button type="button" class="skip" onClick={focusContent}>
         Skip to the content
-      </a>
+      </button>
       <Header />
       <Notices />
       <main id="content" tabIndex={-1}>
@@ -69,8 +69,6 @@ function Content({ view }: { view: View }) {
   }
 }
 
-/** The fragment names the view: the link must not change it. */
-function focusContent(event: Event): void {
-  event.preventDefault()
+function focusContent(): void {
   document.getElementById('content')?.focus()
 }

@@ -16,8 +16,7 @@ export function Header() {
   const current = session.value
   const signedIn = current.type === 'open' ? current.signedIn : undefined
   const shown = views.filter(
-    (each) =>
-      (each !== 'try-it' || signedIn?.try_it) && (each !== 'audit' || signedIn?.role === 'operator'),
+    (each) => (each !== 'try-it' || signedIn?.try_it) && (each !== 'audit' || signedIn?.role === 'operator'),
   )
   const dark = currentTheme() === 'dark'
   return (
@@ -64,7 +63,8 @@ export function Header() {
 function Connections() {
   const nats = snapshot.value?.nats_connected
   const stream = streamState.value
-  const state = stream === 'lost' ? 'stream lost' : nats === undefined ? 'connecting' : nats ? 'NATS' : 'NATS away'
+  const state =
+    stream === 'lost' ? 'stream lost' : nats === undefined ? 'connecting' : nats ? 'NATS' : 'NATS away'
   const level = stream === 'lost' || nats === false ? 'bad' : nats === undefined ? 'waiting' : 'good'
   return (
     <span class={`dot ${level}`} data-testid="nats">

@@ -13,7 +13,8 @@ export function Notices() {
 
 function notice(): string | undefined {
   if (streamState.value === 'lost') {
-    if (streamEnd.value === 'shutting_down') return 'The console’s server is restarting. Figures are the last known.'
+    if (streamEnd.value === 'shutting_down')
+      return 'The console’s server is restarting. Figures are the last known.'
     return 'The live stream is interrupted; trying again. Figures are the last known.'
   }
   if (snapshot.value?.nats_connected === false)

@@ -11,7 +11,6 @@ export function AuditView() {
   const [state, load] = useRequest((before?: number) =>
     request<Audit>('GET', withQuery('/api/audit', { before, limit: PAGE })),
   )
-  // biome-ignore lint/correctness/useExhaustiveDependencies: once, when it is shown
   useEffect(() => void load(), [])
   return (
     <section class="card" aria-labelledby="audit-heading">

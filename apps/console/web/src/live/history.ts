@@ -59,7 +59,12 @@ export class MeasuredHistory {
       .map(([, series]) => series.get(name))
       .filter((column) => column !== undefined)
     if (columns.length === 1 && columns[0]) return columns[0]
-    return this.at.map((_, index) => combine(columns.map((column) => column[index]), combination))
+    return this.at.map((_, index) =>
+      combine(
+        columns.map((column) => column[index]),
+        combination,
+      ),
+    )
   }
 
   #push(at: number, services: Readonly<Record<string, Values>>): void {

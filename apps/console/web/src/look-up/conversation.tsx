@@ -18,7 +18,12 @@ export function ConversationLookUp() {
   }
   return (
     <div class="card">
-      <QueryForm label="Conversation id" placeholder="group:tea" busy={state.type === 'busy'} onQuery={query} />
+      <QueryForm
+        label="Conversation id"
+        placeholder="group:tea"
+        busy={state.type === 'busy'}
+        onQuery={query}
+      />
       <Outcome state={state} idle="Shows a conversation’s members and its sequence number.">
         {(conversation) => <Members conversation={conversation} onMore={(after) => void ask(id, after)} />}
       </Outcome>

@@ -17,7 +17,10 @@ export function DeviceLookUp() {
         busy={state.type === 'busy'}
         onQuery={(serialNo) => void ask(serialNo)}
       />
-      <Outcome state={state} idle="Shows a device’s registration, its connection, and the events it has yet to take.">
+      <Outcome
+        state={state}
+        idle="Shows a device’s registration, its connection, and the events it has yet to take."
+      >
         {(device) => <DeviceFacts device={device} />}
       </Outcome>
     </div>
@@ -34,7 +37,9 @@ function DeviceFacts({ device }: { device: Device }) {
         <dd>{device.registered ? 'yes' : 'no'}</dd>
         <dt>Connection</dt>
         <dd>
-          <span class={`state ${device.online ? 'good' : 'warn'}`}>{device.online ? 'online' : 'offline'}</span>
+          <span class={`state ${device.online ? 'good' : 'warn'}`}>
+            {device.online ? 'online' : 'offline'}
+          </span>
           {device.since !== undefined && <> since {formatTime(device.since)}</>}
           {device.instance_id !== undefined && <> on {device.instance_id}</>}
         </dd>

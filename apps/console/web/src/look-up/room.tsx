@@ -31,7 +31,8 @@ function Roster({ room, onMore }: { room: Room; onMore: (next: string) => void }
   return (
     <>
       <h3>
-        {room.channel_name}: {room.member_count === 1 ? '1 member' : `${formatNumber(room.member_count)} members`}
+        {room.channel_name}:{' '}
+        {room.member_count === 1 ? '1 member' : `${formatNumber(room.member_count)} members`}
       </h3>
       {call !== undefined && (
         <dl class="facts">

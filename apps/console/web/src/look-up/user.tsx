@@ -80,7 +80,7 @@ function Connections({ answer, onChange }: { answer: UserConnections; onChange: 
             <tbody>
               {rows.map(({ service, instance, connection }) => (
                 <tr key={`${instance} ${connection.id}`}>
-                  <td>{service}</td>
+                  <td data-nowrap>{service}</td>
                   <td class="id">{connection.remote_address}</td>
                   <td class="id">{connection.device_id ?? '–'}</td>
                   <td class="figure" title={formatTime(connection.opened_at)}>

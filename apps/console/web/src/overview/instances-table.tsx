@@ -13,7 +13,8 @@ export function InstancesTable() {
   if (current.instances.length === 0)
     return (
       <p class="empty">
-        No instance has announced itself{current.nats_connected ? '. Is a service running?' : ': NATS is away.'}
+        No instance has announced itself
+        {current.nats_connected ? '. Is a service running?' : ': NATS is away.'}
       </p>
     )
   return (
@@ -22,17 +23,21 @@ export function InstancesTable() {
         <thead>
           <tr>
             <th scope="col">Instance</th>
-            <th scope="col">Region</th>
+            <th scope="col" class="spare">
+              Region
+            </th>
             <th scope="col">Connections</th>
             <th scope="col">State</th>
             <th scope="col" class="figure">
               Up
             </th>
-            <th scope="col">Version</th>
-            <th scope="col" class="figure">
+            <th scope="col" class="spare">
+              Version
+            </th>
+            <th scope="col" class="figure spare">
               Lag
             </th>
-            <th scope="col" class="figure">
+            <th scope="col" class="figure spare">
               Queued
             </th>
           </tr>
@@ -53,12 +58,14 @@ function Service({ group, at }: { group: ServiceInstances; at: number }) {
   return (
     <tbody data-service={service}>
       <tr class="service">
-        <th scope="rowgroup" colSpan={2}>
+        <th scope="rowgroup">
           <button type="button" class="fold" aria-expanded={open} onClick={() => setChosen(!open)}>
             {service}
           </button>
-          <small>{instances.length === 1 ? '1 instance' : `${instances.length} instances`}</small>
         </th>
+        <td class="spare">
+          <small>{instances.length === 1 ? '1 instance' : `${instances.length} instances`}</small>
+        </td>
         <td>{instances.length > 1 && <Load connections={connections} capacity={capacity} />}</td>
         <td colSpan={5}>{unwell > 0 && <span class="state warn">{unwell} not ready</span>}</td>
       </tr>
@@ -77,7 +84,7 @@ function InstanceRow({ instance, at }: { instance: Instance; at: number }) {
       <td class="id" title={id}>
         {shortId(instance)}
       </td>
-      <td>{instance.region}</td>
+      <td class="spare">{instance.region}</td>
       <td>
         <Load connections={instance.connections} capacity={instance.capacity} />
       </td>
@@ -87,11 +94,11 @@ function InstanceRow({ instance, at }: { instance: Instance; at: number }) {
       <td class="figure" title={formatTime(instance.started_at)}>
         {formatAge(at - instance.started_at)}
       </td>
-      <td class="version" title={instance.version}>
+      <td class="version spare" title={instance.version}>
         {instance.version}
       </td>
-      <td class="figure">{formatMs(instance.event_loop_lag_p99_ms)}</td>
-      <td class="figure">{formatBytes(instance.queued_bytes)}</td>
+      <td class="figure spare">{formatMs(instance.event_loop_lag_p99_ms)}</td>
+      <td class="figure spare">{formatBytes(instance.queued_bytes)}</td>
     </tr>
   )
 }

@@ -71,7 +71,9 @@ function Plots() {
   const [service, setService] = useState<string>()
   // The list of services comes with the snapshots.
   snapshot.value
-  const shown = plots.filter((info) => info.service === undefined || service === undefined || info.service === service)
+  const shown = plots.filter(
+    (info) => info.service === undefined || service === undefined || info.service === service,
+  )
   return (
     <section class="plots" aria-labelledby="plots-heading">
       <div class="bar">

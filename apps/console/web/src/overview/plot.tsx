@@ -60,7 +60,7 @@ export function Plot({ info, service }: { info: PlotInfo; service: string | unde
         <p>
           {info.series.map(({ label }, index) => (
             <span key={label} class={`value series-${index}`}>
-              {values[index]} <small>{label}</small>
+              {values[index]} {label && <small>{label}</small>}
             </span>
           ))}
         </p>
@@ -82,7 +82,7 @@ function optionsOf({ series, format, axisFormat, binary }: PlotInfo, element: HT
   return {
     width: element.clientWidth || 200,
     height: HEIGHT,
-    padding: [8, 4, 0, 0],
+    padding: [8, 14, 0, 0],
     legend: { show: false },
     cursor: { drag: { x: false, y: false }, points: { size: 5 } },
     scales: {

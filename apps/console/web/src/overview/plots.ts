@@ -6,6 +6,7 @@ type Format = (value: number | null | undefined) => string
 
 export interface PlotSeries {
   readonly name: SeriesName
+  /** Empty where the plot's title says it all. */
   readonly label: string
 }
 
@@ -39,8 +40,8 @@ const plot = (
 const of = (service: string, info: PlotInfo): PlotInfo => ({ ...info, service })
 
 export const plots: readonly PlotInfo[] = [
-  plot('Connections', [['connections', 'connections']], formatNumber),
-  plot('Deliveries', [['deliveries_per_s', 'deliveries']]),
+  plot('Connections', [['connections', '']], formatNumber),
+  plot('Deliveries', [['deliveries_per_s', '']]),
   plot(
     'Publish to write',
     [
@@ -50,15 +51,15 @@ export const plots: readonly PlotInfo[] = [
     formatMs,
     'max',
   ),
-  plot('Event-loop lag', [['event_loop_lag_p99_ms', 'p99 of the slowest instance']], formatMs, 'max'),
-  plot('Queued for clients', [['queued_bytes', 'bytes']], formatBytes),
+  plot('Event-loop lag', [['event_loop_lag_p99_ms', 'p99, slowest']], formatMs, 'max'),
+  plot('Queued for clients', [['queued_bytes', '']], formatBytes),
   plot('Opened and closed', [
     ['opened_per_s', 'opened'],
     ['closed_per_s', 'closed'],
   ]),
-  plot('Slow consumers', [['slow_consumers_per_s', 'slow consumers']]),
-  plot('Refusals', [['refusals_per_s', 'refused']]),
-  of('voice-room-ws', plot('Voice evictions', [['evictions_per_s', 'evictions']])),
+  plot('Slow consumers', [['slow_consumers_per_s', '']]),
+  plot('Refusals', [['refusals_per_s', '']]),
+  of('voice-room-ws', plot('Voice evictions', [['evictions_per_s', '']])),
   of(
     'voice-room-ws',
     plot('Voice relays', [
@@ -74,7 +75,7 @@ export const plots: readonly PlotInfo[] = [
       ['commits_per_s', 'commits'],
     ]),
   ),
-  of('im-messages', plot('IM pending notices', [['pending_notices', 'pending']], formatNumber)),
+  of('im-messages', plot('IM pending notices', [['pending_notices', '']], formatNumber)),
   of(
     'campus-socketio',
     plot('Campus acknowledgements', [

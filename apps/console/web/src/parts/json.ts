@@ -3,7 +3,9 @@ export function prettyJson(value: unknown): string {
   return value === undefined ? '' : JSON.stringify(value, null, 2)
 }
 
-export type Parsed = { readonly ok: true; readonly value: unknown } | { readonly ok: false; readonly reason: string }
+export type Parsed =
+  | { readonly ok: true; readonly value: unknown }
+  | { readonly ok: false; readonly reason: string }
 
 /** A number with more digits than a double holds is refused: it would be sent as another number. */
 export function parseJson(text: string): Parsed {

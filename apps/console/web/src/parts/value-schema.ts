@@ -1,6 +1,11 @@
 /** What a value of a JSON Schema may be, as far as an input can hold it to that. */
 export type ValueKind =
-  | { readonly type: 'number'; readonly integer: boolean; readonly minimum?: number; readonly maximum?: number }
+  | {
+      readonly type: 'number'
+      readonly integer: boolean
+      readonly minimum?: number
+      readonly maximum?: number
+    }
   | { readonly type: 'text' }
   | { readonly type: 'boolean' }
   | { readonly type: 'choice'; readonly values: readonly string[] }

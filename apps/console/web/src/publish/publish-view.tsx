@@ -7,7 +7,6 @@ import { PublishForm } from './publish-form.tsx'
 
 export function PublishView() {
   const [state, load] = useRequest(() => request<Channels>('GET', '/api/channels'))
-  // biome-ignore lint/correctness/useExhaustiveDependencies: once, when it is shown
   useEffect(() => void load(), [])
   return (
     <section class="card" aria-labelledby="publish-heading">

@@ -7,7 +7,6 @@ import { textOf, ValueInput } from '../parts/value-input.tsx'
 import { valueKind } from '../parts/value-schema.ts'
 import { isOperator } from '../session/session.ts'
 
-
 interface SettingFormProps {
   setting: SettingState
   onChange: () => void

@@ -1,5 +1,5 @@
 import { useEffect } from 'preact/hooks'
-import type { Settings, SettingState } from '../../../src/api.ts'
+import type { SettingState, Settings } from '../../../src/api.ts'
 import { request } from '../api.ts'
 import { Outcome } from '../parts/outcome.tsx'
 import { useRequest } from '../parts/use-request.ts'
@@ -7,7 +7,6 @@ import { SettingForm } from './setting-form.tsx'
 
 export function SettingsView() {
   const [state, load] = useRequest(() => request<Settings>('GET', '/api/settings'))
-  // biome-ignore lint/correctness/useExhaustiveDependencies: once, when it is shown
   useEffect(() => void load(), [])
   return (
     <section class="card" aria-labelledby="settings-heading">

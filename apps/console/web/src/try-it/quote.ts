@@ -6,7 +6,11 @@ export const quote: TryProtocol = {
   title: 'Quotes',
   userLabel: 'User id',
   exampleUser: '3600',
-  fields: [choiceField('kind', ['chloe', 'fancy']), textField('eventId', '30910'), textField('marketId', '1.1')],
+  fields: [
+    choiceField('kind', ['chloe', 'fancy']),
+    textField('eventId', '30910'),
+    textField('marketId', '1.1'),
+  ],
   actions: ['Follow', 'Unfollow', 'Pause', 'Resume'],
   open(user, watcher) {
     const credentials = credentialsFor('quote', user)

@@ -17,7 +17,8 @@ export function TryPane({ protocol }: { protocol: TryProtocol }) {
   // The connection does not outlive the pane.
   useEffect(() => () => client.current?.close(), [])
 
-  const add = (kind: LogEntry['kind'], data: string | Uint8Array) => setLog((log) => addEntry(log, kind, data))
+  const add = (kind: LogEntry['kind'], data: string | Uint8Array) =>
+    setLog((log) => addEntry(log, kind, data))
   const watcher: Watcher = {
     state(next) {
       setState(next.type)
