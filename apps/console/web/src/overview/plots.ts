@@ -1,5 +1,5 @@
 import type { SeriesName } from '../../../src/api.ts'
-import { formatBytes, formatCompact, formatMs, formatNumber } from '../format.ts'
+import { formatBytes, formatCompact, formatMs, formatNumber, NONE } from '../format.ts'
 import type { Combination } from '../live/history.ts'
 
 type Format = (value: number | null | undefined) => string
@@ -23,7 +23,7 @@ export interface PlotInfo {
   readonly service?: string
 }
 
-const perSecond: Format = (value) => `${formatNumber(value)}/s`
+const perSecond: Format = (value) => (typeof value === 'number' ? `${formatNumber(value)}/s` : NONE)
 const plot = (
   title: string,
   series: readonly [SeriesName, string][],
