@@ -1,10 +1,9 @@
-import { BusUnavailable } from '@carillon/bus'
 import { auditStream, discovery, observedServices } from '@carillon/events'
 import { createHttpServer, handOverSocket, listen, type Overrides, Service } from '@carillon/service'
 import { AuditLog } from './acts/audit-log.ts'
 import { SettingsBoard } from './acts/settings.ts'
 import type { ConsoleConfig } from './config.ts'
-import { ApiFailure, failureOfStatus } from './http/api-failure.ts'
+import { failureOf, failureOfStatus } from './http/api-failure.ts'
 import { SessionCookie } from './http/cookie.ts'
 import { API_PREFIX, addGuard, sessionOf } from './http/guard.ts'
 import { securityHeaders } from './http/headers.ts'
@@ -57,6 +56,9 @@ export function create(config: ConsoleConfig, overrides: Overrides & { readonly 
     'sockets_refused_total',
     'Sockets closed as they came: too many are open',
   )
+  const refusals = metrics.counter('console_refusals_total', 'Requests refused or failed, by the reason', [
+    'error',
+  ])
   const http = createHttpServer({
     wheel,
     requestTimeoutMs: REQUEST_TIMEOUT_MS,
@@ -64,29 +66,22 @@ export function create(config: ConsoleConfig, overrides: Overrides & { readonly 
     onSocketRefused: () => socketsRefused.inc(),
     keepAlive: true,
     errorBody: failureOfStatus,
+    describeError(error) {
+      const failure = failureOf(error)
+      refusals.inc({ error: failure.error })
+      if (failure.error === 'internal') log.error({ err: error }, 'a request failed')
+      return { status: failure.statusCode, body: failure.body }
+    },
   })
   const headers = securityHeaders({ secure, tryIt: config.tryIt !== undefined })
   http.addHook('onSend', async (request, reply) => {
     reply.headers(headers)
     if (request.url.startsWith(API_PREFIX)) reply.header('cache-control', 'no-store')
   })
-  const refusals = metrics.counter('console_refusals_total', 'Requests refused, by the reason', ['error'])
-  const errorOf = (error: unknown): ApiFailure | undefined => {
-    if (error instanceof ApiFailure) return error
-    if (error instanceof BusUnavailable) return new ApiFailure('unavailable', 'NATS is not connected')
-    return undefined
-  }
-  http.setErrorHandler((error, request, reply) => {
-    const failure = errorOf(error)
-    const status = failure?.statusCode ?? (error as { statusCode?: number }).statusCode ?? 500
-    const body = failure?.body ?? failureOfStatus(status)
-    refusals.inc({ error: body.error })
-    if (body.error === 'internal')
-      log.error({ err: error, route: request.routeOptions.url }, 'a request failed')
-    return reply.code(failure?.statusCode ?? (status >= 400 && status < 600 ? status : 500)).send(body)
-  })
   const cookie = new SessionCookie(secure)
-  addGuard(http, {
+  // JSON alone: what a form of another site could send is not understood.
+  http.removeContentTypeParser('text/plain')
+  const routes = addGuard(http, {
     ...{ cookie, sessions },
     origin: config.origin,
     trustedProxies: config.trustedProxies,
@@ -146,5 +141,5 @@ export function create(config: ConsoleConfig, overrides: Overrides & { readonly 
       await http.close()
     },
   })
-  return Object.assign(service, { port: () => port, collector, streams, sessions, http })
+  return Object.assign(service, { port: () => port, collector, streams, sessions, routes })
 }

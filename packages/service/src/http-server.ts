@@ -5,6 +5,8 @@ import { type SocketDeadlinesOptions, watchSockets } from './socket-deadlines.ts
 export interface HttpServerOptions extends SocketDeadlinesOptions {
   /** The body of an error; it repeats nothing of the request, whose path may hold credentials. */
   readonly errorBody?: (status: number) => object
+  /** Errors that say more than a status; undefined for all others. */
+  readonly describeError?: (error: unknown) => { readonly status: number; readonly body: object } | undefined
   readonly routerOptions?: FastifyServerOptions['routerOptions']
 }
 
@@ -17,7 +19,11 @@ const BODY_BYTES_MAX = 1_024
 export function createHttpServer(options: HttpServerOptions): FastifyInstance {
   const errorBody = options.errorBody ?? ((status: number) => ({ error: STATUS_CODES[status] ?? 'error' }))
   const refuse = (reply: FastifyReply, status: number) => reply.code(status).send(errorBody(status))
-  const refuseError = (error: unknown, reply: FastifyReply) => refuse(reply, statusOf(error))
+  const refuseError = (error: unknown, reply: FastifyReply) => {
+    const described = options.describeError?.(error)
+    if (described === undefined) return refuse(reply, statusOf(error))
+    return reply.code(described.status).send(described.body)
+  }
 
   const app = fastify({
     logger: false,

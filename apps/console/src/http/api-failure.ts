@@ -1,3 +1,4 @@
+import { BusUnavailable } from '@carillon/bus'
 import type { ApiError } from '../api.ts'
 
 const statuses: Readonly<Record<ApiError['error'], number>> = {
@@ -16,13 +17,17 @@ const statuses: Readonly<Record<ApiError['error'], number>> = {
 export class ApiFailure extends Error {
   readonly error: ApiError['error']
 
-  constructor(error: ApiError['error'], reason: string) {
+  readonly #status: number | undefined
+
+  /** `status`: another one than usual for this error. */
+  constructor(error: ApiError['error'], reason: string, status?: number) {
     super(reason)
     this.error = error
+    this.#status = status
   }
 
   get statusCode(): number {
-    return statuses[this.error]
+    return this.#status ?? statuses[this.error]
   }
 
   get body(): ApiError {
@@ -50,4 +55,14 @@ export function failureOfStatus(status: number): ApiError {
         ? { error: 'bad_request', reason: 'the request is not understood' }
         : { error: 'internal', reason: 'internal error' }
   }
+}
+
+/** What any error means to whoever asked. What is not known says nothing of itself. */
+export function failureOf(error: unknown): ApiFailure {
+  if (error instanceof ApiFailure) return error
+  if (error instanceof BusUnavailable) return new ApiFailure('unavailable', 'NATS is not connected')
+  const { statusCode } = error as { statusCode?: unknown }
+  const status = typeof statusCode === 'number' && statusCode >= 400 && statusCode < 600 ? statusCode : 500
+  const { error: name, reason } = failureOfStatus(status)
+  return new ApiFailure(name, reason, status)
 }

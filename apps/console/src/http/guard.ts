@@ -35,8 +35,18 @@ export const API_PREFIX = '/api/'
 /** No other site can send it without asking first, and nobody is ever allowed to. */
 export const REQUEST_HEADER = 'carillon-console'
 
-/** Lets nothing through that its sender may not do, before a body is read. */
-export function addGuard(http: FastifyInstance, options: GuardOptions): void {
+/**
+ * Lets nothing through that its sender may not do, before a body is read. To be called before routes are added;
+ * answers the list of those of the API, each of which must say whom it is for.
+ */
+export function addGuard(http: FastifyInstance, options: GuardOptions): readonly string[] {
+  const routes: string[] = []
+  http.addHook('onRoute', ({ url, method, config }) => {
+    if (!url.startsWith(API_PREFIX)) return
+    if (config?.role === undefined) throw new TypeError(`${url} does not say whom it is for`)
+    routes.push(`${method} ${url}`)
+  })
+
   const { origin, cookie, sessions, trustedProxies, addressRates, userRates, refused } = options
   http.decorateRequest('session', undefined)
   http.decorateRequest('remoteAddress', '')
@@ -70,6 +80,7 @@ export function addGuard(http: FastifyInstance, options: GuardOptions): void {
     await refused(request)
     throw new ApiFailure('forbidden', 'this is for operators')
   })
+  return routes
 }
 
 /** The session of a route that nobody reaches without one. */

@@ -30,7 +30,7 @@ export function addPage(http: FastifyInstance, folder: string | undefined): void
     wildcard: false,
     cacheControl: false,
     setHeaders(reply, path) {
-      reply.header(
+      reply.setHeader(
         'cache-control',
         path.startsWith(assets) ? 'public, max-age=31536000, immutable' : 'no-cache',
       )

@@ -23,7 +23,7 @@ export class Collector {
   readonly #history = new History()
   readonly #lookers = new Set<(snapshot: Snapshot) => void>()
   #timer: NodeJS.Timeout | undefined
-  #asking = false
+  #inRound = false
   #rounds = 0
 
   constructor(options: CollectorOptions) {
@@ -33,6 +33,11 @@ export class Collector {
   /** How many rounds of questions there have been. */
   get rounds(): number {
     return this.#rounds
+  }
+
+  /** Whether the fleet is being asked. */
+  get asking(): boolean {
+    return this.#timer !== undefined
   }
 
   get history(): History {
@@ -59,8 +64,8 @@ export class Collector {
   }
 
   async #round(): Promise<void> {
-    if (this.#asking) return
-    this.#asking = true
+    if (this.#inRound) return
+    this.#inRound = true
     const { bus, clock, fleet, services, log } = this.#options
     try {
       if (bus.connected) {
@@ -74,7 +79,7 @@ export class Collector {
     } catch (error) {
       log.warn({ err: error }, 'the numbers of the fleet could not be collected')
     } finally {
-      this.#asking = false
+      this.#inRound = false
     }
   }
 

@@ -27,9 +27,9 @@ describe('the rate of a counter', () => {
     expect(Measurement.between(reading(60_000, { [deliveries]: 9 }), undefined, 1_000).rate(deliveries)).toBe(
       undefined,
     )
-    expect(Measurement.between(reading(500, { [deliveries]: 9 }), undefined, undefined).rate(deliveries)).toBe(
-      undefined,
-    )
+    expect(
+      Measurement.between(reading(500, { [deliveries]: 9 }), undefined, undefined).rate(deliveries),
+    ).toBe(undefined)
   })
 
   test('counts from nothing where the instance has started since the last round', () => {
@@ -71,7 +71,12 @@ describe('a percentile', () => {
         const bounds = [0.01, 0.1, 1, Number.POSITIVE_INFINITY]
         const buckets = instances.map((increases) => {
           let total = 0
-          return new Map(increases.map((increase, i) => [bounds[i] as number, (total += increase)]))
+          return new Map(
+            increases.map((increase, i) => {
+              total += increase
+              return [bounds[i] as number, total]
+            }),
+          )
         })
         const [low, high] = [percentile(buckets, Math.min(p, q)), percentile(buckets, Math.max(p, q))]
         if (low === undefined || high === undefined) {
