@@ -9,6 +9,7 @@ import { eventually, testEnvironment, type WebSocketClient } from '@carillon/tes
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals'
 import { bootAuction, connectAuction } from '../../apps/auction-push/test/auction.ts'
 import { bootCampus, registerDevice, TestDevice } from '../../apps/campus-socketio/test/campus.ts'
+import { Browser, bootConsole } from '../../apps/console/test/console.ts'
 import * as discovery from '../../apps/endpoint-discovery/src/server.ts'
 import * as imGateway from '../../apps/im-gateway/src/server.ts'
 import { ImClient } from '../../apps/im-gateway/test/im-client.ts'
@@ -205,6 +206,36 @@ describe('works with exactly its permissions', () => {
     bob.close()
     await eventually(() => received.includes('offline bob') && received.includes('online ann'), 20_000)
   }, 180_000)
+
+  test('the console: it looks, acts, and records', async () => {
+    const [environment, overrides] = restricted('console')
+    const looked = await bootConsole(nats.server, environment, overrides)
+    await ready(looked)
+    const service = await bootAuction(nats.server, ...restricted('auction-push'))
+    await ready(service)
+    const campusService = await bootCampus(nats.server, ...restricted('campus-socketio'))
+    await ready(campusService)
+    const browser = await Browser.signedIn(looked)
+    const tab = await browser.live()
+    ends.push(() => tab.close())
+    await eventually(() => Object.hasOwn(tab.last('snapshot')?.services ?? {}, 'auction-push'))
+    const bid = { amount: 7, nickName: 'Ann', avatar: '', userId: 1, auctionId: 1 }
+    const publish = { channel: 'auction.bid', params: { auctionId: '1' }, payload: bid }
+    const answers = [
+      await browser.get('/api/connections?user_id=1'),
+      await browser.get('/api/followers?service=auction-push&topic=x'),
+      await browser.get('/api/settings'),
+      await browser.send('POST', '/api/disconnect', { user_id: '1' }),
+      await browser.send('PUT', '/api/settings', { key: 'auction-push.max_connections', value: 5 }),
+      await browser.send('PUT', '/api/settings', { key: 'auction-push.max_connections', value: null }),
+      await browser.send('POST', '/api/publish', publish),
+      await browser.send('POST', '/api/try', { service: 'campus', user_id: 'AC7' }),
+      await browser.get('/api/devices?serial_no=AC7'),
+      await browser.get('/api/audit'),
+    ]
+    expect(answers.map(({ status }) => status)).toEqual(answers.map(() => 200))
+    expect(answers.at(-1)?.body.entries.length).toBeGreaterThan(8)
+  })
 
   test('campus-socketio, two instances', async () => {
     const [environment, overrides] = restricted('campus-socketio')
