@@ -19,7 +19,7 @@ export function InstancesTable() {
     )
   return (
     <div class="scroll">
-      <table class="instances">
+      <table class="instances" data-at={current.at}>
         <thead>
           <tr>
             <th scope="col">Instance</th>
