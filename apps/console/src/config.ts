@@ -11,17 +11,23 @@ import {
 import { Type } from 'typebox'
 import { isLoopback } from './http/hosts.ts'
 
-const variables = Type.Object({
+export const variables = Type.Object({
   ...commonVariables,
   ...authVariables,
-  CONSOLE_LISTEN_PORT: env.port(8_090),
-  CONSOLE_ADMIN_PORT: env.port(9_090),
-  CONSOLE_MAX_CONNECTIONS: env.integer(1, 100_000, 1_000),
-  CONSOLE_PUBLIC_URL: Type.Optional(env.clientUrl('https?')),
-  CONSOLE_ROLE_CLAIM: env.text('role'),
-  VOICE_SID_SECRET: Type.Optional(Type.String()),
-  VOICE_SIGN: Type.Unsafe<SignMethod>(env.oneOf(['md5', 'hmac-sha256'], 'md5')),
-  VOICE_SIGN_SECRET: Type.Optional(Type.String()),
+  CONSOLE_LISTEN_PORT: env.port(8_090, 'the port that browsers reach'),
+  CONSOLE_ADMIN_PORT: env.port(9_090, 'probes and metrics'),
+  CONSOLE_MAX_CONNECTIONS: env.integer(1, 100_000, 1_000, 'sockets of browsers that are open at once'),
+  CONSOLE_PUBLIC_URL: Type.Optional(
+    env.clientUrl('https?', 'where browsers find the console; required in production, with https'),
+  ),
+  CONSOLE_ROLE_CLAIM: env.text('role', 'the claim of a token that says `viewer` or `operator`'),
+  VOICE_SID_SECRET: Type.Optional(
+    Type.String({ description: 'the secret that sids are signed with; required in production' }),
+  ),
+  VOICE_SIGN: Type.Unsafe<SignMethod>(
+    env.oneOf(['md5', 'hmac-sha256'], 'md5', 'how clients sign their frames'),
+  ),
+  VOICE_SIGN_SECRET: Type.Optional(Type.String({ description: 'the secret of `hmac-sha256`' })),
 })
 
 /** The secrets by which test users' credentials are made. */
