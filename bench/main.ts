@@ -6,6 +6,7 @@ import { followers } from './cases/followers.ts'
 import { imIdle, imSends } from './cases/im-gateway.ts'
 import { imMessages } from './cases/im-messages.ts'
 import { longFlush } from './cases/long-flush.ts'
+import { processes } from './cases/processes.ts'
 import { quotes } from './cases/quotes.ts'
 import { subscriptions } from './cases/subscriptions.ts'
 import { voiceEvictions, voiceRelay } from './cases/voice.ts'
@@ -19,6 +20,7 @@ const cases: Readonly<Record<string, () => Promise<CaseResult>>> = {
   'fanout-burst': fanoutBurst,
   'long-flush': longFlush,
   followers,
+  processes,
   latency,
   soak,
   memory,

@@ -56,13 +56,14 @@ export async function openAuctions(
   const paths = await Promise.all(
     Array.from({ length: count }, async (_, i) => `/ws/${await auctionToken(i)}`),
   )
-  const hello = paths.map((_, i) =>
-    auctionsOf(i).map(
-      (id) => `{"key":"auction_subscribe","data":{"event":"bid","auctionId":"${id}","single":false}}`,
-    ),
-  )
+  const hello = paths.map((_, i) => auctionsOf(i).map(auctionSubscribe))
   // The answer to each: a frame of seven bytes, "success".
   await stack.open(paths, hello, 9)
+}
+
+/** The frame that asks for the bids of an auction. */
+export function auctionSubscribe(auctionId: number): string {
+  return `{"key":"auction_subscribe","data":{"event":"bid","auctionId":"${auctionId}","single":false}}`
 }
 
 export function auctionToken(user: number): Promise<string> {

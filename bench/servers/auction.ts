@@ -24,6 +24,7 @@ serve({
   ports: () => ({ port: service.listener.port }),
   ready: () => service.bus.connected,
   settle: () => service.bus.roundTrip(),
+  connections: () => service.listener.connections.size,
   subscriptions: () => subscriptionsOf(service.listener),
   memory: () => memoryOf(service.listener),
   cpuUs: () => {
