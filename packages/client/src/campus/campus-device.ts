@@ -35,6 +35,8 @@ interface Command {
   settle(error?: ClientError): void
 }
 
+/** By the command: what its answers are called, where that is not its own name. */
+const answers: Readonly<Record<string, string>> = { authentication: 'auth' }
 const ANSWER_TIMEOUT_MS = 20_000
 
 /** A class board, or another client of its rooms: authenticates, answers events, and joins its rooms again. */
@@ -166,7 +168,8 @@ export class CampusDevice extends Client<CampusEvents> {
   #heard(event: string, body: unknown, acknowledge: Acknowledge | undefined): void {
     const [, command, outcome] = /^(\w+):(ok|fail)$/.exec(event) ?? []
     const reason = isObject(body) ? String(body.error_msg) : ''
-    if (command !== undefined && this.#unanswered[0]?.event === command) {
+    const [first] = this.#unanswered
+    if (command !== undefined && first !== undefined && (answers[first.event] ?? first.event) === command) {
       const error = outcome === 'fail' ? new ClientError('refused', reason) : undefined
       return this.#unanswered.shift()?.settle(error)
     }
