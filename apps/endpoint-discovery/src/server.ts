@@ -61,6 +61,11 @@ export function create(config: DiscoveryConfig, overrides: Overrides = {}) {
       failure(status === 404 ? 'there is nothing here' : 'the request is not understood'),
   })
 
+  // Pages of any origin may read the answers: they are the same for everybody, and no cookie counts.
+  http.addHook('onSend', async (_request, reply) => {
+    reply.header('access-control-allow-origin', '*')
+  })
+
   http.get('/iapi/websocket/end_point', async (request) => {
     const parameters = readParameters(request.query)
     if (parameters === undefined) return failure('a parameter is given twice')
