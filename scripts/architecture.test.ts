@@ -57,6 +57,19 @@ describe('imports point one way', () => {
     ).toEqual([])
   })
 
+  test('the client is for bundles: it knows no service and no other package, and each entry its own library', () => {
+    const outside = sources.filter(({ file }) => file.startsWith('packages/client/'))
+    const libraries = outside.map(({ file, module }) => {
+      const [, , , entry] = file.split('/')
+      return `${entry}: ${module.startsWith('@') ? module.split('/').slice(0, 2).join('/') : module}`
+    })
+    expect([...new Set(libraries)].sort()).toEqual([
+      'campus: socket.io-client',
+      'im: pbf',
+      'voice: @noble/hashes',
+    ])
+  })
+
   test('events knows neither the codec nor NATS', () => {
     const ours = sources.filter(
       ({ file, module }) => file.startsWith('packages/events') && module.startsWith('@'),
