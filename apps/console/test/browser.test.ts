@@ -112,9 +112,9 @@ browserTest('a setting takes effect on every instance, and one out of bounds doe
 browserTest('what is published is seen by a test user, byte for byte', async () => {
   tried = await openTab(browser, `http://127.0.0.1:${server.port()}/#try-it`)
   const frames = tried.page.locator('.frames')
-  await tried.page.click('text=Connect')
+  await tried.page.click('button:text-is("Connect")')
   await tried.page.waitForSelector('.dot.good >> text=connected')
-  await tried.page.click('.query >> text="Subscribe"')
+  await tried.page.click('button:text-is("Subscribe")')
   await frames.locator('li.in >> text=success').waitFor()
   expect(await frames.locator('li.out').first().textContent()).toContain('auction_subscribe')
 
