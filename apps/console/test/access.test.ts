@@ -1,3 +1,7 @@
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { brotliCompressSync, gzipSync } from 'node:zlib'
 import { Bus } from '@carillon/bus'
 import { auditStream } from '@carillon/events'
 import { eventually, NatsServer } from '@carillon/testkit'
@@ -258,6 +262,53 @@ test('a flood of tabs: ten of one user are served, one more is refused, and a cl
   await eventually(async () => (await browser.live()).status === 200)
   for (const tab of tabs) tab.close()
   await eventually(() => open.streams.size <= 1)
+})
+
+describe('the built page', () => {
+  let folder: string
+  let service: Console
+  beforeAll(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'carillon-page-'))
+    await mkdir(join(folder, 'assets'))
+    await writeFile(join(folder, 'index.html'), '<!doctype html><title>page</title>')
+    await writeFile(join(folder, 'assets', 'index-AbCd1234.js'), 'export {}')
+    await writeFile(join(folder, 'assets', 'index-AbCd1234.js.br'), brotliCompressSync('export {}'))
+    await writeFile(join(folder, 'assets', 'index-AbCd1234.js.gz'), gzipSync('export {}'))
+    service = await bootConsole(nats, {}, { page: folder })
+  })
+  afterAll(async () => {
+    await service?.stop()
+    await rm(folder, { recursive: true, force: true })
+  })
+  const get = (path: string, headers: Record<string, string> = {}) =>
+    fetch(`http://127.0.0.1:${service.port()}${path}`, { headers })
+
+  test.each(['br', 'gzip'])(
+    'its assets are compressed beforehand (%s) and kept for ever',
+    async (encoding) => {
+      const response = await get('/assets/index-AbCd1234.js', { 'accept-encoding': encoding })
+      expect(response.headers.get('content-encoding')).toBe(encoding)
+      expect(response.headers.get('cache-control')).toBe('public, max-age=31536000, immutable')
+      expect(response.headers.get('content-type')).toMatch(/javascript/)
+      expect(await response.text()).toBe('export {}')
+    },
+  )
+
+  test('the page itself is asked for each time, without a session', async () => {
+    const response = await get('/')
+    expect(await response.text()).toContain('<title>page</title>')
+    expect(response.headers.get('cache-control')).toBe('no-cache')
+    expect(response.headers.get('content-security-policy')).toContain("default-src 'none'")
+  })
+
+  test.each(['/assets/../../package.json', '/assets/%2e%2e/%2e%2e/package.json', '/.env', '/assets/'])(
+    '%s is not there',
+    async (path) => {
+      expect(
+        (await askAs('127.0.0.1', service.port() as number, { method: 'GET', path, headers: {} })).status,
+      ).toBe(404)
+    },
+  )
 })
 
 describe('in production', () => {

@@ -57,6 +57,25 @@ describe.each(engines)('what gateways need, on %s', (engine) => {
     expect((await conversations('no user')).code).toBe(proto.ResponseBody.Code.RequestError)
   })
 
+  test('who is a member of a conversation and how far it has come, page by page', async () => {
+    const members = Array.from({ length: 503 }, (_, i) => `m${i}`)
+    await stage.putGroup('group:look', members)
+    await stage.user('m7').send('group:look', 'x')
+    const late = { convId: 'group:look', members: ['late'] }
+    await stage.bus.request(im.convAddMembers, {}, late, AS_GATEWAYS_WAIT)
+    const get = (query: { convId: string; after?: string }) =>
+      stage.bus.request(im.convGet, {}, query, AS_GATEWAYS_WAIT)
+    const first = await get({ convId: 'group:look' })
+    expect(first).toMatchObject({ error_code: 0, maxSeq: '1', memberCount: 504 })
+    expect(first.members).toHaveLength(500)
+    const rest = await get({ convId: 'group:look', after: first.next as string })
+    expect(rest.next).toBe(undefined)
+    const all = [...(first.members ?? []), ...(rest.members ?? [])]
+    expect(all.map(({ userId }) => userId).sort()).toEqual([...members, 'late'].sort())
+    expect(all.find(({ userId }) => userId === 'late')?.minSeq).toBe('1')
+    expect(await get({ convId: 'group:none' })).toMatchObject({ error_code: -1 })
+  })
+
   test('changes of members are told in their order, before the messages that follow them', async () => {
     const changes = await memberChanges()
     const order: string[] = []
