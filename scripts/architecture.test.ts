@@ -50,6 +50,7 @@ describe('imports point one way', () => {
   test('one package knows NATS, one knows jose, and fan-out knows no socket', () => {
     expect(whoImports(/^(@nats-io\/|nats$)/)).toEqual(['packages/bus'])
     expect(whoImports(/^jose$/)).toEqual(['packages/auth'])
+    expect(whoImports(/^@opentelemetry\//)).toEqual(['packages/tracing'])
     expect(
       sources.filter(
         ({ file, module }) => file.startsWith('packages/fanout') && /^(ws|node:net|fastify)/.test(module),

@@ -23,6 +23,7 @@ export function create(config: AuctionConfig, overrides: Overrides = {}) {
     name: 'auction-push',
     config,
     overrides,
+    secrets: [config.auth.secret],
   })
   const { bus, clock, metrics, settings } = service
 

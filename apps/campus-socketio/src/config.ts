@@ -83,7 +83,11 @@ export function readConfig(environment: Environment): CampusConfig {
     auth: gateway.authConfig(values),
     corsOrigins: values.CAMPUS_CORS_ORIGINS?.split(',').map((origin) => origin.trim().replace(/\/$/, '')),
     deviceKeySecrets: values.CAMPUS_DEVICE_KEY_SECRET_FILE
-      ? watchedSecrets(values.CAMPUS_DEVICE_KEY_SECRET_FILE)
+      ? watchedSecrets({
+          file: values.CAMPUS_DEVICE_KEY_SECRET_FILE,
+          variable: 'CAMPUS_DEVICE_KEY_SECRET_FILE',
+          developmentSecret: DEVELOPMENT_SECRET,
+        })
       : () => [values.CAMPUS_DEVICE_KEY_SECRET],
     requestsPerSecondMax: values.CAMPUS_MAX_REQUESTS_PER_SECOND,
     roomsMax: values.CAMPUS_MAX_ROOMS,

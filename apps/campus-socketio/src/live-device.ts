@@ -1,6 +1,7 @@
 import type { Bus, Subscription } from '@carillon/bus'
 import { type CampusEventName, campus, type PushReply } from '@carillon/events'
 import { type Clock, Deadline, type TimingWheel } from '@carillon/service'
+import { currentTrace, traceClient } from '@carillon/tracing'
 import { parseAnswer } from './answer.ts'
 import {
   type DurableEvent,
@@ -142,6 +143,7 @@ export class LiveDevice {
       return { status: 'rejected', error: `${pushesInFlightMax} pushes wait for this device already` }
     }
     const startedAtMs = clock.monotonic()
+    const parent = currentTrace()
     return new Promise((resolve) => {
       const end = (reply: PushReply) => {
         if (!this.#pushes.delete(end)) return
@@ -156,8 +158,15 @@ export class LiveDevice {
       const id = this.connection.sendWithAck(event, body, (args) => {
         if (!this.#pushes.has(end)) return
         const answer = parseAnswer(event, args)
-        if (answer.status === 'acked')
-          reports.acknowledged(this.serialNo, event, answer.response, clock.monotonic() - startedAtMs)
+        const latencyMs = clock.monotonic() - startedAtMs
+        if (answer.status === 'acked') {
+          const { response } = answer
+          traceClient(
+            `ack ${event}`,
+            () => reports.acknowledged(this.serialNo, event, response, latencyMs),
+            parent,
+          )
+        }
         end(answer)
       })
     })
@@ -205,7 +214,9 @@ export class LiveDevice {
         this.#events = settle(this.#events, event, sequence)
         this.#ackIds.delete(sequence)
         void this.#context.delete(sequence)
-        reports.acknowledged(this.serialNo, event, answer.response, clock.monotonic() - sentAtMs)
+        const { response } = answer
+        const latencyMs = clock.monotonic() - sentAtMs
+        traceClient(`ack ${name}`, () => reports.acknowledged(this.serialNo, event, response, latencyMs))
         this.#sendDue()
       },
       // Sent again under the same id: a late answer to the first counts.

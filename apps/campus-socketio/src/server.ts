@@ -30,7 +30,12 @@ const RELEASE_TIMEOUT_MS = 2_000
 
 /** Pushes to devices that always answer, and rooms for web clients. */
 export function create(config: CampusConfig, overrides: Overrides = {}) {
-  const service = new Service({ name: 'campus-socketio', config, overrides })
+  const service = new Service({
+    name: 'campus-socketio',
+    config,
+    overrides,
+    secrets: [config.auth.secret, config.deviceKeySecrets],
+  })
   const { bus, clock, instanceId, metrics, wheel } = service
 
   // NATS → room → sockets: one subscription for each room that somebody here is in.

@@ -2,6 +2,7 @@ import { type Bus, BusUnavailable, NoResponders, PayloadTooLarge, RequestTimeout
 import { im as proto } from '@carillon/codec'
 import { im } from '@carillon/events'
 import type { Logger } from '@carillon/service'
+import { traceClient } from '@carillon/tracing'
 import type { Client } from './client.ts'
 import type { ImLimits } from './limits.ts'
 import { BadAnswer, type MessageService } from './message-service.ts'
@@ -62,9 +63,10 @@ export class Requests {
       throw new RequestRefused('too_many_requests', request)
     for (const [budget] of budgets) budget.take(bytes)
     const startedAtMs = performance.now()
-    void this.#answer(client, request).then(({ frame, code }) => {
+    const event = request.type === 'message' ? request.name : 'CustomRequest'
+    void traceClient(`request ${event}`, async () => {
+      const { frame, code } = await this.#answer(client, request)
       for (const [budget] of budgets) budget.release(bytes)
-      const event = request.type === 'message' ? request.name : 'CustomRequest'
       this.#options.answered(event, Code[code] ?? 'unknown', performance.now() - startedAtMs)
       client.connection.send(frame)
     })

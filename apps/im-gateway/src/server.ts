@@ -27,7 +27,7 @@ const OPENING_RETRY_MS = 500
 
 /** Holds IM clients' connections; what they say and are told is the message service's business. */
 export function create(config: ImConfig, overrides: Overrides = {}) {
-  const service = new Service({ name: 'im-gateway', config, overrides })
+  const service = new Service({ name: 'im-gateway', config, overrides, secrets: [config.auth.secret] })
   const { bus, clock, instanceId, log, metrics, wheel } = service
   const limits = config.im
   const messages = new MessageService(bus)

@@ -1,3 +1,4 @@
+import { withoutTrace } from '@carillon/tracing'
 import type { Database } from './database/database.ts'
 import { classify } from './database/failure.ts'
 import { tryAgain } from './refusal.ts'
@@ -57,7 +58,8 @@ export class GroupCommit {
       this.#waiting.push({ send, bytes, resolve, reject })
       this.#waitingMessages += send.messages.length
       this.#waitingBytes += bytes
-      this.#running ??= this.#run()
+      // One transaction is of many requests, and of no one's trace.
+      this.#running ??= withoutTrace(() => this.#run())
     })
   }
 

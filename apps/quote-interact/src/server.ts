@@ -27,6 +27,7 @@ export function create(config: QuoteConfig, overrides: Overrides = {}) {
     name: 'quote-interact',
     config,
     overrides,
+    secrets: [config.auth.secret],
   })
   const { bus, clock, metrics, settings, wheel } = service
 

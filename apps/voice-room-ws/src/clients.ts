@@ -4,6 +4,7 @@ import type { VoiceAction } from '@carillon/events'
 import type { Topics } from '@carillon/fanout'
 import type { Connection, Handler, Identity } from '@carillon/gateway'
 import type { Clock, TimingWheel } from '@carillon/service'
+import { traceClient } from '@carillon/tracing'
 import type { VoiceConfig } from './config.ts'
 import type { Connections, Member } from './connections.ts'
 import type { Directory } from './directory.ts'
@@ -112,7 +113,10 @@ export class Clients {
         const { action, userId: user_id, channelName: channel_name, timestampMs: timestamp } = effect
         const attempt = member.deliveries.reported(noticesReported[action] as VoiceAction, user_id)
         if (attempt) peers.tell(attempt, 'reported')
-        return reports.publish({ action, user_id, reporter_id: member.userId, channel_name, timestamp })
+        const reporter_id = member.userId
+        return traceClient(`report ${action}`, () =>
+          reports.publish({ action, user_id, reporter_id, channel_name, timestamp }),
+        )
       }
       case 'refuse':
         return member.connection.refuse(effect.error)

@@ -151,7 +151,14 @@ function sidSecrets(values: {
   readonly VOICE_SID_SECRET?: string
   readonly VOICE_SID_SECRET_FILE?: string
 }): service.Secrets {
-  if (values.VOICE_SID_SECRET_FILE) return service.watchedSecrets(values.VOICE_SID_SECRET_FILE)
+  const file = values.VOICE_SID_SECRET_FILE
+  if (file) {
+    return service.watchedSecrets({
+      file,
+      variable: 'VOICE_SID_SECRET_FILE',
+      developmentSecret: DEVELOPMENT_SECRET,
+    })
+  }
   const secret = values.VOICE_SID_SECRET || DEVELOPMENT_SECRET
   return () => [secret]
 }

@@ -45,7 +45,7 @@ const SETTLE_MS = 5_000
 
 /** Presence in voice rooms, and notices that members relay and confirm. */
 export function create(config: VoiceConfig, overrides: Overrides = {}) {
-  const service = new Service({ name: 'voice-room-ws', config, overrides })
+  const service = new Service({ name: 'voice-room-ws', config, overrides, secrets: [config.sidSecrets] })
   const { bus, clock, log, metrics, wheel, instanceId } = service
 
   // State: one record for each user and each room, changed by compare-and-set; the directory is a copy of all users.

@@ -9,6 +9,7 @@ import {
   voiceInternal,
 } from '@carillon/events'
 import type { Clock } from '@carillon/service'
+import { traceIncoming } from '@carillon/tracing'
 import { type Answers, DELIVERY_HEADER, digestOf } from './answers.ts'
 import type { Directory } from './directory.ts'
 import { isConfirmable, noticeText, subjectOf } from './notice.ts'
@@ -30,6 +31,13 @@ export interface WorkOptions {
   readonly upToDate: () => Promise<void>
 }
 
+/** An event of any channel, as decoded. */
+interface WorkEvent {
+  readonly params: { readonly channelName: string; readonly userId: string; readonly action: string }
+  readonly payload: unknown
+  readonly bytes: Uint8Array
+}
+
 /** What one event from the queue asks for: first it changes the room's state, then it is relayed, then answered. */
 export class Work {
   readonly #options: WorkOptions
@@ -40,24 +48,27 @@ export class Work {
 
   /** Does all of it. @throws what kept it from being done: it comes again. */
   async do(item: WorkItem): Promise<void> {
-    const { bus, clock, answers } = this.#options
+    const { bus } = this.#options
     const { subject, bytes } = item
     const channel = [voice.room, voice.user, voice.call_start, voice.call_end, voiceInternal.eviction].find(
       (each) => each.parse(subject) !== undefined,
     )
     const decoded = channel?.decode(subject, bytes as never)
-    if (decoded === undefined || !decoded.ok) {
-      bus.reject(subject, decoded?.reason ?? 'no such subject')
+    if (channel === undefined || decoded === undefined || !decoded.ok) {
+      bus.reject(subject, decoded?.ok === false ? decoded.reason : 'no such subject')
       return
     }
-    const { params, payload } = decoded.value as unknown as {
-      params: { channelName: string; userId: string; action: string }
-      payload: unknown
-    }
+    const event = decoded.value as unknown as WorkEvent
+    const traced = { pattern: channel.pattern, bytes: bytes.length }
+    await traceIncoming(traced, item.header, () => this.#do(item, channel, event))
+  }
+
+  async #do(item: WorkItem, channel: object, { params, payload, bytes }: WorkEvent): Promise<void> {
+    const { clock, answers } = this.#options
     const { channelName, userId } = params
     const identified = item.header('Nats-Msg-Id') !== undefined
     // As decoded: a request's own copy is compared with it as it was decoded.
-    const digest = digestOf({ subject, bytes: decoded.value.bytes, header: item.header })
+    const digest = digestOf({ subject: item.subject, bytes, header: item.header })
     const action = params.action as VoiceAction
     switch (channel) {
       case voice.room: {

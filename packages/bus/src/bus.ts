@@ -5,6 +5,7 @@ import type {
   StreamDefinition,
   SubjectParams,
 } from '@carillon/events'
+import { traceIncoming, traceOutgoing, tracing } from '@carillon/tracing'
 import type { Msg } from '@nats-io/transport-node'
 import { Bucket } from './bucket.ts'
 import { type BusLog, type BusOptions, Connection } from './connection.ts'
@@ -17,6 +18,12 @@ import { type Subscription, Subscriptions } from './subscriptions.ts'
 import { WorkQueue, type WorkQueueOptions } from './work-queue.ts'
 
 const REPLY_BYTES_MAX = 3_000
+
+/** What a span says of a message. */
+const messageOf = ({ pattern }: { readonly pattern: string }, { length: bytes }: Uint8Array) => ({
+  pattern,
+  bytes,
+})
 
 /** A stream or bucket that is kept. */
 export interface StorageState {
@@ -110,7 +117,10 @@ export class Bus {
   ): void {
     const subject = channel.subject(params)
     const bytes = channel.encode(payload)
-    sendable(this.#connection, subject, bytes).publish(subject, bytes, withHeaders(options.headers))
+    const nats = sendable(this.#connection, subject, bytes)
+    traceOutgoing('publish', messageOf(channel, bytes), options.headers, (headers) =>
+      nats.publish(subject, bytes, withHeaders(headers)),
+    )
   }
 
   /**
@@ -125,7 +135,10 @@ export class Bus {
   ): Promise<number> {
     const subject = channel.subject(params)
     const bytes = channel.encode(payload)
-    const publish = () => Stream.publish(this.#connection, subject, bytes, options)
+    const publish = () =>
+      traceOutgoing('publish', messageOf(channel, bytes), options.headers, (headers) =>
+        Stream.publish(this.#connection, subject, bytes, headers ? { ...options, headers } : options),
+      )
     return channel.stream === undefined ? publish() : this.stream(channel.stream).storage.use(publish)
   }
 
@@ -146,7 +159,9 @@ export class Bus {
     return this.#subscriptions.open(channel.filter(params), options.queue, (message) => {
       if (options.requestsOnly && !message.reply) return
       const event = this.#decode(channel, message)
-      if (event) handle(event)
+      if (event === undefined) return
+      if (tracing.enabled) traceIncoming(messageOf(channel, message.data), event.header, () => handle(event))
+      else handle(event)
     })
   }
 
@@ -164,7 +179,9 @@ export class Bus {
       const request = this.#decode(channel, message)
       if (request === undefined) return
       try {
-        const answer = await handle(request)
+        const answer = await traceIncoming(messageOf(channel, message.data), request.header, () =>
+          handle(request),
+        )
         if (answer instanceof Reply) {
           this.#respond(message, channel.reply.encode(answer.payload), answer.headers)
         } else this.#respond(message, channel.reply.encode(answer))

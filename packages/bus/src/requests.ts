@@ -1,4 +1,5 @@
 import type { RequestChannel, SubjectParams } from '@carillon/events'
+import { traceOutgoing } from '@carillon/tracing'
 import {
   errors,
   type Msg,
@@ -34,12 +35,24 @@ export class Requests {
     options: RequestOptions,
   ): Promise<Answer<A>> {
     const subject = channel.subject(params)
-    const timeout = options.timeoutMs ?? TIMEOUT_MS
     const bytes = channel.encode(payload)
+    const message = { pattern: channel.pattern, bytes: bytes.length }
+    return traceOutgoing('request', message, options.headers, (headers) =>
+      this.#ask(channel, subject, bytes, headers, options.timeoutMs ?? TIMEOUT_MS),
+    )
+  }
+
+  async #ask<P extends string, Q, A>(
+    channel: RequestChannel<P, Q, A>,
+    subject: string,
+    bytes: Uint8Array,
+    headers: Headers | undefined,
+    timeout: number,
+  ): Promise<Answer<A>> {
     const nats = sendable(this.#connection, subject, bytes)
     let reply: Msg
     try {
-      reply = await nats.request(subject, bytes, { timeout, ...withHeaders(options.headers) })
+      reply = await nats.request(subject, bytes, { timeout, ...withHeaders(headers) })
     } catch (error) {
       throw translate(error, nats, subject, timeout)
     }

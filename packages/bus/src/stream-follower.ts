@@ -1,4 +1,5 @@
 import type { EventChannel, SubjectParams } from '@carillon/events'
+import { traceIncoming, tracing } from '@carillon/tracing'
 import { DeliverPolicy, type JsMsg } from '@nats-io/jetstream'
 import type { Connection } from './connection.ts'
 import { type Delivery, deliveryOf } from './delivery.ts'
@@ -46,7 +47,10 @@ export function follow<P extends string, T>(
     message(message) {
       last = message.info.streamSequence
       const delivery = storedDelivery(channel, message, rejections)
-      if (delivery) handle(delivery)
+      if (delivery === undefined) return
+      if (!tracing.enabled) return handle(delivery)
+      const traced = { pattern: channel.pattern, bytes: message.data.length }
+      traceIncoming(traced, delivery.header, () => handle(delivery))
     },
   })
   return () => {

@@ -1,4 +1,5 @@
 import type { EventChannel, SubjectParams } from '@carillon/events'
+import { traceIncoming } from '@carillon/tracing'
 import { AckPolicy, type JsMsg, jetstream } from '@nats-io/jetstream'
 import { type NatsConnection, nanos } from '@nats-io/transport-node'
 import type { Connection } from './connection.ts'
@@ -41,7 +42,8 @@ export function work<P extends string, T>(
     const delivery = storedDelivery(channel, message, rejections)
     if (delivery === undefined) return message.term('the payload is not valid')
     try {
-      await handle(delivery)
+      const traced = { pattern: channel.pattern, bytes: message.data.length }
+      await traceIncoming(traced, delivery.header, () => handle(delivery))
       message.ack()
     } catch (error) {
       const givenUp = attemptsMax > 0 && delivery.attempt >= attemptsMax

@@ -4,6 +4,7 @@ import type { Outbox } from './outbox.ts'
 export interface Flushed {
   readonly bytes: number
   readonly publishedAtMs: readonly number[]
+  readonly onWritten: readonly (() => void)[]
 }
 
 /** Taken subscribers are let go of when they are so many, and half of the list. */

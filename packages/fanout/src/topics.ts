@@ -20,6 +20,8 @@ export interface PublishOptions {
   readonly publishedAtMs?: number | undefined
   /** Outboxes that have been given this message already. */
   readonly except?: ReadonlySet<object> | undefined
+  /** Called when the sockets of all subscribers have been given it, or at once where there is no subscriber. */
+  readonly onWritten?: (() => void) | undefined
 }
 
 interface Topic {
@@ -65,6 +67,7 @@ export class Topics {
   readonly #serve = () => this.#serveSlice()
   #dirty: Topic[] = []
   #publishedAtMs: number[] = []
+  #onWritten: (() => void)[] = []
   #pendingBytes = 0
   #order = 0
   #scheduled = false
@@ -124,13 +127,18 @@ export class Topics {
    * Sends a prepared frame to the topic's subscribers: at the end of this tick; or at once where some of them, who
    * have it already, are left out.
    */
-  publish(name: string, frame: Uint8Array, { publishedAtMs, except }: PublishOptions = {}): void {
+  publish(name: string, frame: Uint8Array, options: PublishOptions = {}): void {
+    const { publishedAtMs, except, onWritten } = options
     const topic = this.#topics.get(name)
-    if (topic === undefined) return
-    if (except !== undefined) return this.#publishExcept(topic, frame, except)
+    if (topic === undefined) return onWritten?.()
+    if (except !== undefined) {
+      this.#publishExcept(topic, frame, except)
+      return onWritten?.()
+    }
     if (topic.pending.length === 0) this.#dirty.push(topic)
     topic.pending.push({ frame, key: name, order: this.#order++ })
     if (publishedAtMs !== undefined) this.#publishedAtMs.push(publishedAtMs)
+    if (onWritten !== undefined) this.#onWritten.push(onWritten)
     this.#pendingBytes += frame.length
     if (this.#pendingBytes + this.#backlog.bytes > this.#flushBytesMax) this.#flushAll()
     else if (!this.#scheduled) {
@@ -154,10 +162,15 @@ export class Topics {
     this.#scheduled = false
     if (this.#dirty.length === 0) return
     const dirty = this.#dirty.map(takePending)
-    const flushed = { bytes: this.#pendingBytes, publishedAtMs: this.#publishedAtMs }
+    const flushed = {
+      bytes: this.#pendingBytes,
+      publishedAtMs: this.#publishedAtMs,
+      onWritten: this.#onWritten,
+    }
     this.#dirty = []
     this.#pendingBytes = 0
     if (flushed.publishedAtMs.length > 0) this.#publishedAtMs = []
+    if (flushed.onWritten.length > 0) this.#onWritten = []
     const waiting = this.#backlog.size
     const [only] = dirty
     if (dirty.length === 1 && only && waiting === 0 && only.subscribers.size <= this.#sliceMax)
@@ -216,7 +229,8 @@ export class Topics {
     if (this.#backlog.size > 0) this.#scheduleSlice()
   }
 
-  #delivered({ publishedAtMs }: Flushed): void {
+  #delivered({ publishedAtMs, onWritten }: Flushed): void {
     if (publishedAtMs.length > 0) this.#onFlushed?.(publishedAtMs)
+    for (const written of onWritten) written()
   }
 }

@@ -47,7 +47,9 @@ export function authProblems(environment: Environment): readonly string[] {
 /** How tokens are verified; without a secret or a JWKS URL, by the development secret. */
 export function authConfig(values: AuthValues): TokenOptions {
   const { AUTH_HS256_SECRET: text, AUTH_HS256_SECRET_FILE: file, AUTH_JWKS_URL: jwksUrl } = values
-  const secret = file ? watchedSecrets(file) : text
+  const secret = file
+    ? watchedSecrets({ file, variable: 'AUTH_HS256_SECRET_FILE', developmentSecret: DEVELOPMENT_SECRET })
+    : text
   return {
     ...(secret ? { secret } : !jwksUrl && { secret: DEVELOPMENT_SECRET }),
     ...(jwksUrl && { jwksUrl }),

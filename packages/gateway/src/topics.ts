@@ -1,7 +1,17 @@
 import { control, NAMED_FOLLOWERS_MAX } from '@carillon/events'
-import { type OverflowPolicy, Topics } from '@carillon/fanout'
+import { type OverflowPolicy, type PublishOptions, Topics } from '@carillon/fanout'
 import type { Service } from '@carillon/service'
+import { startWrite, tracing } from '@carillon/tracing'
 import type { ClientConnection } from './client-connection.ts'
+
+/** Topics whose messages are followed to the sockets by the trace that they belong to. */
+class TracedTopics extends Topics {
+  override publish(name: string, frame: Uint8Array, options: PublishOptions = {}): void {
+    if (!tracing.enabled) return super.publish(name, frame, options)
+    const onWritten = startWrite(frame.length)
+    super.publish(name, frame, onWritten ? { ...options, onWritten } : options)
+  }
+}
 
 /**
  * The topics that a service's connections follow: operators can ask who follows which, and the publish-to-write latency
@@ -13,7 +23,7 @@ export function createTopics(service: Service, policy: OverflowPolicy): Topics {
     'From the publisher to the sockets, by the Carillon-Published-At header',
     [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5],
   )
-  const topics = new Topics({
+  const topics = new TracedTopics({
     policy,
     onFlushed(publishedAtMs) {
       const now = Date.now()

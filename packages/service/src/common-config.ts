@@ -1,9 +1,12 @@
+import type { TracingConfig } from '@carillon/tracing'
 import { Type } from 'typebox'
 import { parseTrustedProxies, type TrustedProxies } from './client-address.ts'
 import { env } from './environment.ts'
+import { type TracingValues, tracingConfig, tracingVariables } from './tracing-config.ts'
 
 /** Variables that every service reads. */
 export const commonVariables = {
+  ...tracingVariables,
   NODE_ENV: Type.Optional(
     Type.String({ description: '`production`: listen on every address, and refuse development secrets' }),
   ),
@@ -84,9 +87,11 @@ export interface CommonConfig {
   readonly drainSeconds: number
   readonly drainDelaySeconds: number
   readonly trustedProxies: TrustedProxies
+  /** Undefined: no spans are made. */
+  readonly tracing: TracingConfig | undefined
 }
 
-interface CommonValues {
+interface CommonValues extends TracingValues {
   readonly NODE_ENV?: string
   readonly NATS_URL: string
   readonly NATS_USER?: string
@@ -127,6 +132,7 @@ export function commonConfig(
     drainSeconds: values.DRAIN_SECONDS,
     drainDelaySeconds: values.DRAIN_DELAY_SECONDS,
     trustedProxies: parseTrustedProxies(values.TRUST_PROXY) ?? { type: 'none' },
+    tracing: tracingConfig(values),
   }
 }
 

@@ -1,6 +1,6 @@
 import { isIPv4 } from 'node:net'
 import { type Environment, env } from './environment.ts'
-import { readSecrets } from './secret-file.ts'
+import { readSecrets, SECRET_LENGTH_MIN } from './secret-file.ts'
 
 /** A secret that has a well-known default, so that everything runs on a developer's machine as it is. */
 export interface SecretVariable {
@@ -17,8 +17,6 @@ export const developmentSecretVariables = {
     'outside production: trust the development secret on addresses that others can reach',
   ),
 }
-
-const LENGTH_MIN = 16
 
 /**
  * What is wrong with a secret: in production it must be set, and not to what everybody knows; outside of it, a
@@ -37,7 +35,8 @@ export function secretProblems(
   if (NODE_ENV === 'production') {
     if (!secret && known) return [`${[variable, ...alternatives].join(' or ')} is required in production`]
     if (known) return [`${variable} is the development secret`]
-    if (secret && secret.length < LENGTH_MIN) return [`${variable} is shorter than ${LENGTH_MIN} characters`]
+    if (secret && secret.length < SECRET_LENGTH_MIN)
+      return [`${variable} is shorter than ${SECRET_LENGTH_MIN} characters`]
     return []
   }
   if (!known || !host || isLoopback(host) || allowed === 'true' || allowed === '1') return []
@@ -56,12 +55,8 @@ function fileProblems(
   environment: Environment,
 ): readonly string[] {
   if (environment[variable]) return [`${variable} and ${name} exclude each other`]
-  const secrets = readSecrets(file)
-  if (typeof secrets === 'string') return [`${name}: the file ${secrets}`]
-  if (secrets.includes(developmentSecret)) return [`${name}: the file holds the development secret`]
-  if (secrets.some(({ length }) => length < LENGTH_MIN))
-    return [`${name}: the file holds a secret of less than ${LENGTH_MIN} characters`]
-  return []
+  const secrets = readSecrets({ file, developmentSecret })
+  return typeof secrets === 'string' ? [`${name}: the file ${secrets}`] : []
 }
 
 function isLoopback(host: string): boolean {

@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs'
 import { hostname } from 'node:os'
 import { Bus, LiveSettings } from '@carillon/bus'
 import { commonSettings, control, inboxPrefix } from '@carillon/events'
+import { startTracing, type Tracing } from '@carillon/tracing'
 import type { FastifyInstance } from 'fastify'
 import type { DestinationStream } from 'pino'
 import { createAdminServer } from './admin.ts'
@@ -13,6 +14,7 @@ import { LogDestination } from './log-destination.ts'
 import { createLogger, type Logger, standardOutput } from './logger.ts'
 import { Metrics } from './metrics.ts'
 import { RateLimitedLog } from './rate-limited-log.ts'
+import { SecretWatch } from './secret-watch.ts'
 import { StatsReporter } from './stats.ts'
 import { TimingWheel } from './timing-wheel.ts'
 
@@ -37,10 +39,14 @@ export interface ServiceOptions {
   readonly name: string
   readonly config: CommonConfig
   readonly overrides?: Overrides
+  /** Sources of secrets: those that are watched files are looked after. */
+  readonly secrets?: readonly unknown[]
 }
 
 /** Of every service: they are released together. */
 const VERSION: string = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')).version
+/** How long the last spans may delay the end of the process. */
+const SPANS_TIMEOUT_MS = 2_000
 
 type Phase = 'starting' | 'ready' | 'draining' | 'stopped'
 
@@ -63,13 +69,16 @@ export class Service {
   readonly #admin: FastifyInstance
   readonly #stats: StatsReporter
   readonly #createdAtMs: number
+  readonly #secretWatch: SecretWatch
+  readonly #busLog: RateLimitedLog
   readonly #parts: Part[] = []
   #phase: Phase = 'starting'
   #starting: Promise<void> | undefined
   #stopping: Promise<void> | undefined
   #adminPort: number | undefined
+  #tracing: Tracing | undefined
 
-  constructor({ name, config, overrides = {} }: ServiceOptions) {
+  constructor({ name, config, overrides = {}, secrets = [] }: ServiceOptions) {
     this.name = name
     this.config = config
     this.instanceId = overrides.instanceId ?? `${hostname()}-${randomBytes(4).toString('hex')}`
@@ -81,6 +90,7 @@ export class Service {
     this.log = createLogger(name, this.instanceId, config.logLevel, destination)
     this.metrics = new Metrics(name)
     const busLog = new RateLimitedLog(this.log, () => this.clock.monotonic())
+    this.#busLog = busLog
     this.bus = new Bus({
       inboxPrefix: inboxPrefix(name),
       ...config.nats,
@@ -99,8 +109,10 @@ export class Service {
     })
     this.#stats = new StatsReporter(this)
     this.#serveStats()
+    this.#secretWatch = new SecretWatch(secrets, this.log, this.metrics)
     this.#describeBus()
     this.#describeLog(destination, busLog)
+    this.#describeTracing()
   }
 
   /** How long a drain may take, in milliseconds. */
@@ -143,9 +155,11 @@ export class Service {
       port: adminPort,
       variable: adminPortVariable,
     })
+    await this.#startTracing()
     this.bus.start()
     this.settings.start()
     this.wheel.start()
+    this.#secretWatch.start()
     try {
       for (const part of this.#parts) await part.start?.()
     } catch (error) {
@@ -173,9 +187,22 @@ export class Service {
     for (const part of this.#parts.toReversed()) await part.stop?.()
     this.wheel.stop()
     this.#stats.stop()
+    this.#secretWatch.stop()
     this.settings.stop()
     await this.bus.stop()
+    await this.#tracing?.stop(SPANS_TIMEOUT_MS)
     await this.#admin.close()
+  }
+
+  async #startTracing(): Promise<void> {
+    const { config, name, instanceId } = this
+    if (config.tracing === undefined) return
+    this.#tracing = await startTracing({
+      config: config.tracing,
+      service: name,
+      instanceId,
+      exportFailed: (reason) => this.#busLog.warn({ reason }, 'spans could not be exported'),
+    })
   }
 
   #notReady(): string | undefined {
@@ -217,6 +244,14 @@ export class Service {
     )
     metrics.gaugeOf('nats_connected', 'Whether NATS is connected', () => Number(bus.connected))
     metrics.countOf('nats_reconnects_total', 'Reconnects to NATS', () => bus.reconnects)
+  }
+
+  #describeTracing(): void {
+    const counts = () => this.#tracing?.counts ?? { ended: 0, exported: 0, failed: 0 }
+    const { metrics } = this
+    metrics.countOf('trace_spans_total', 'Spans that were made', () => counts().ended)
+    metrics.countOf('trace_spans_exported_total', 'Spans that the collector took', () => counts().exported)
+    metrics.countOf('trace_spans_failed_total', 'Spans it did not take', () => counts().failed)
   }
 
   #describeLog(destination: DestinationStream, busLog: RateLimitedLog): void {

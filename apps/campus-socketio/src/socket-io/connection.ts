@@ -15,6 +15,7 @@ import {
   ViolationCounter,
 } from '@carillon/gateway'
 import { Deadline, type Timed } from '@carillon/service'
+import { startWrite, tracing } from '@carillon/tracing'
 import type { Socket as EngineSocket } from 'engine.io'
 import type { Socket } from 'socket.io'
 import {
@@ -154,7 +155,10 @@ export class SocketIoConnection implements ClientConnection, Sink, Timed {
   ): number {
     if (this.#socket && this.open) {
       onAcknowledgement(this.#socket, sendAgain, (...args) => this.#guard(() => acknowledged(args)))
-      this.outbox.send(socketIoEventWithAck(sendAgain, event, body))
+      const frame = socketIoEventWithAck(sendAgain, event, body)
+      const written = tracing.enabled ? startWrite(frame.length) : undefined
+      this.outbox.send(frame)
+      written?.()
     }
     return sendAgain
   }

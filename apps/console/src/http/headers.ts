@@ -1,8 +1,5 @@
 /** Where the try-it pane connects: the services of this machine. A source may not be an IPv6 address. */
-const LOCAL_ENDPOINTS = ['127.0.0.1', 'localhost'].flatMap((host) => [
-  `ws://${host}:*`,
-  `http://${host}:*`,
-])
+const LOCAL_ENDPOINTS = ['127.0.0.1', 'localhost'].flatMap((host) => [`ws://${host}:*`, `http://${host}:*`])
 
 /** What browsers may do with what the console sends, whatever the answer. */
 export function securityHeaders(options: {

@@ -2,6 +2,7 @@ import { type CloseCode, PING_FRAME, ProtocolError } from '@carillon/codec'
 import type { ConnectionReport } from '@carillon/events'
 import { Outbox } from '@carillon/fanout'
 import { Deadline, type Timed } from '@carillon/service'
+import { startWrite, tracing } from '@carillon/tracing'
 import type { WebSocket } from 'ws'
 import type { ClientConnection, Identity } from '../client-connection.ts'
 import { RateLimit, ViolationCounter } from '../limits.ts'
@@ -143,7 +144,9 @@ export class Connection extends SocketSink implements ClientConnection, Timed {
 
   /** Sends one prepared frame to this client. */
   send(frame: Uint8Array): void {
+    const written = tracing.enabled ? startWrite(frame.length) : undefined
     this.outbox.send(frame)
+    written?.()
   }
 
   /**
