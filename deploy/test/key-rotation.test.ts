@@ -1,4 +1,4 @@
-import { mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { mintSid, signToken } from '@carillon/auth'
@@ -35,6 +35,11 @@ afterAll(async () => {
 function write(...secrets: string[]): void {
   writeFileSync(`${file}.next`, secrets.join('\n'))
   renameSync(`${file}.next`, file)
+}
+
+function replaceByFolder(): void {
+  rmSync(file)
+  mkdirSync(file)
 }
 
 let lastUser = 0
@@ -132,3 +137,61 @@ test.each([
     `AUTH_HS256_SECRET_FILE: ${problem}`,
   )
 })
+
+test.each([
+  ['empty', () => write(), 'the file holds no secret'],
+  ['gone', () => rmSync(file), 'the file cannot be read (ENOENT)'],
+  ['a folder', () => replaceByFolder(), 'the file cannot be read (EISDIR)'],
+  ['too short', () => write(OLD, 'short'), 'the file holds a secret of less than 16 characters'],
+])(
+  'a rotated file that is bad, %s: the secret read before stays, and log and metric tell',
+  async (_, spoil, reason) => {
+    const lines: {
+      readonly level: string
+      readonly reason?: string
+      readonly variable?: string
+      msg: string
+    }[] = []
+    const logDestination = { write: (line: string) => void lines.push(JSON.parse(line)) }
+    const environment = { AUTH_HS256_SECRET_FILE: file, LOG_LEVEL: 'info' }
+    const service = await bootAuction(nats, environment, { logDestination })
+    const usable = async () =>
+      /carillon_secret_file_usable\{variable="AUTH_HS256_SECRET_FILE"[^}]*\} (\d)/.exec(
+        await (await fetch(`http://127.0.0.1:${service.adminPort}/metrics`)).text(),
+      )?.[1]
+    const comes = async (secret: string) => {
+      const claims = {
+        sub: String(++lastUser),
+        created: Date.now(),
+        exp: Math.floor(Date.now() / 1_000) + 600,
+      }
+      const token = await signToken(secret, claims)
+      const client = await WebSocketClient.connect(`ws://127.0.0.1:${service.listener.port}/ws/${token}`)
+      client.close()
+    }
+    const said = (message: string) => lines.filter(({ msg }) => msg === message)
+    try {
+      expect(await usable()).toBe('1')
+      spoil()
+      // Nobody has to come for it to be noticed.
+      await eventually(() => said('the secrets read before stay in use').length > 0)
+      expect(said('the secrets read before stay in use')).toMatchObject([
+        { variable: 'AUTH_HS256_SECRET_FILE', reason },
+      ])
+      expect(await usable()).toBe('0')
+      await comes(OLD)
+
+      rmSync(file, { recursive: true, force: true })
+      write(NEW, OLD)
+      await eventually(() => said('the file of secrets can be used again').length > 0)
+      expect(await usable()).toBe('1')
+      await comes(NEW)
+      expect(said('the secrets read before stay in use').every((line) => line.reason !== undefined)).toBe(
+        true,
+      )
+    } finally {
+      await service.stop()
+      rmSync(file, { recursive: true, force: true })
+    }
+  },
+)
