@@ -20,7 +20,8 @@ export class RestrictedNats {
     this.#folder = folder
   }
 
-  static async start(): Promise<RestrictedNats> {
+  /** @param provisioned whether the streams and buckets of the contract are there; default: they are. */
+  static async start({ provisioned = true } = {}): Promise<RestrictedNats> {
     const folder = await mkdtemp(join(tmpdir(), 'carillon-nats-users-'))
     const configFile = join(folder, 'accounts.conf')
     const passwords = new Map(
@@ -32,6 +33,7 @@ export class RestrictedNats {
     const withPasswords = accountsConf().replace(/\$(\w+_PASSWORD)/g, (_, name) => `"${passwords.get(name)}"`)
     await writeFile(configFile, withPasswords)
     const nats = new RestrictedNats(await NatsServer.start({ configFile }), folder)
+    if (!provisioned) return nats
     const provisioner = await nats.connect('provisioner')
     for (const stream of contract.streams) await provisioner.stream(stream).ensure()
     for (const bucket of contract.buckets) await provisioner.bucket(bucket).ensure()

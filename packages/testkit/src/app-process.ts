@@ -3,6 +3,9 @@ import { resolve } from 'node:path'
 import { eventually } from './eventually.ts'
 import { freePorts } from './free-ports.ts'
 
+/** Compiling from source, beside many others that do the same. */
+const START_MS = 180_000
+
 /** An app in a process of its own, run from its source, which can be killed, paused and started again. */
 export class AppProcess {
   readonly app: string
@@ -48,7 +51,7 @@ export class AppProcess {
     await eventually(async () => {
       if (child.exitCode !== null) throw new Error(`${this.app} ended with ${child.exitCode}`)
       return (await fetch(`http://127.0.0.1:${this.#adminPort}/readyz`)).ok
-    }, 60_000)
+    }, START_MS)
   }
 
   signal(signal: NodeJS.Signals): void {
