@@ -11,10 +11,12 @@ const CONVERSATION_MS = 12_000
 export class LookUps {
   readonly #bus: Bus
   readonly #fleet: Fleet
+  readonly #monotonic: () => number
 
-  constructor(bus: Bus, fleet: Fleet) {
+  constructor(bus: Bus, fleet: Fleet, monotonic: () => number) {
     this.#bus = bus
     this.#fleet = fleet
+    this.#monotonic = monotonic
   }
 
   async connections(user_id: string): Promise<UserConnections> {
@@ -74,7 +76,7 @@ export class LookUps {
   /** Instances that are live as far as is known, and did not answer: there may be more than what is shown. */
   #unanswered(service: string, answers: readonly { readonly instance_id: string }[]): string[] {
     const heard = new Set(answers.map(({ instance_id }) => instance_id))
-    return this.#fleet.idsOf(service).filter((id) => !heard.has(id))
+    return this.#fleet.idsOf(service, this.#monotonic()).filter((id) => !heard.has(id))
   }
 }
 

@@ -98,8 +98,8 @@ export function create(config: ConsoleConfig, overrides: Overrides & { readonly 
     now: () => clock.now(),
     attempts: new RequestRates(rates.signIn, monotonic),
   })
-  const lookUps = new LookUps(bus, fleet)
-  const settings = new SettingsBoard(bus, fleet)
+  const lookUps = new LookUps(bus, fleet, monotonic)
+  const settings = new SettingsBoard(bus, fleet, monotonic)
   addRoutes(http, { ...{ bus, fleet, lookUps, settings, audit, clock }, tryIt: config.tryIt })
   http.get('/api/live', { config: { role: 'viewer' } }, (request, reply) => {
     const session = sessionOf(request)

@@ -135,6 +135,8 @@ describe('live', () => {
     expect(performance.now() - killedAt).toBeLessThan(30_000)
     expect(instanceOf(tab, killed?.instance_id ?? '')).toBe(undefined)
     expect(tab.last('snapshot').services['quote-interact']).toBe(undefined)
+    await next.stop()
+    await eventually(() => instanceOf(tab, next.instanceId) === undefined)
   })
 })
 

@@ -27,10 +27,12 @@ const defined: ReadonlyMap<string, Defined> = new Map(
 export class SettingsBoard {
   readonly #bus: Bus
   readonly #fleet: Fleet
+  readonly #monotonic: () => number
 
-  constructor(bus: Bus, fleet: Fleet) {
+  constructor(bus: Bus, fleet: Fleet, monotonic: () => number) {
     this.#bus = bus
     this.#fleet = fleet
+    this.#monotonic = monotonic
   }
 
   async read(): Promise<Settings> {
@@ -80,7 +82,7 @@ export class SettingsBoard {
 
   #effective(service: string, name: string): SettingState['effective'] {
     const counts = new Map<string, number>()
-    for (const settings of this.#fleet.settingsOf(service)) {
+    for (const settings of this.#fleet.settingsOf(service, this.#monotonic())) {
       if (!Object.hasOwn(settings, name)) continue
       const text = JSON.stringify(settings[name])
       counts.set(text, (counts.get(text) ?? 0) + 1)

@@ -88,12 +88,14 @@ export class Fleet {
       .sort((a, b) => compare(a.service, b.service) || compare(a.instance_id, b.instance_id))
   }
 
-  idsOf(service: string): string[] {
+  idsOf(service: string, nowMs: number): string[] {
+    this.#sweep(nowMs)
     return [...(this.#services.get(service)?.values() ?? [])].map(({ instanceId }) => instanceId)
   }
 
   /** What live instances of a service run with, by the setting's name. */
-  settingsOf(service: string): Readonly<Record<string, unknown>>[] {
+  settingsOf(service: string, nowMs: number): Readonly<Record<string, unknown>>[] {
+    this.#sweep(nowMs)
     return [...(this.#services.get(service)?.values() ?? [])].flatMap(({ stats }) =>
       stats === undefined ? [] : [stats.settings],
     )
