@@ -1,11 +1,10 @@
 import { AuctionClient, type AuctionEvent } from '@carillon/client/auction'
 import { credentialsFor } from './credentials.ts'
-import { choiceField, type TryProtocol, textField } from './protocol.ts'
+import { choiceField, type TryProtocol, textField, watch } from './protocol.ts'
 
 const events: readonly AuctionEvent[] = ['bid', 'delay_close_time', 'finish', 'enter']
 
 export const auction: TryProtocol = {
-  title: 'Auction',
   userLabel: 'User id',
   exampleUser: '3600',
   fields: [choiceField('event', events), textField('auctionId', '3607')],
@@ -16,10 +15,7 @@ export const auction: TryProtocol = {
       endpoint: async () => (await credentials()).base_url,
       token: async () => (await credentials()).token,
     })
-    client.on('state', watcher.state)
-    client.on('error', watcher.error)
-    client.on('frame', watcher.frame)
-    client.connect().catch(() => {})
+    watch(client, watcher)
     const event = (name: string | undefined) => events.find((each) => each === name) ?? 'bid'
     return {
       actions: {

@@ -2,7 +2,7 @@
 export interface LogEntry {
   readonly number: number
   readonly at: number
-  readonly kind: 'in' | 'out' | 'state' | 'error'
+  readonly kind: 'in' | 'out' | 'note' | 'state' | 'error'
   readonly text: string
   /** Of the frame, where it is one. */
   readonly bytes: number | undefined

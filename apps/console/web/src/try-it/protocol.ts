@@ -1,4 +1,4 @@
-import type { ClientError, ConnectionState } from '@carillon/client'
+import type { ClientError, ConnectionEvents, ConnectionState } from '@carillon/client'
 import type { Field } from '../parts/value-schema.ts'
 
 /** What the pane shows of a connection. */
@@ -6,6 +6,8 @@ export interface Watcher {
   state(state: ConnectionState): void
   error(error: ClientError): void
   frame(frame: { readonly direction: 'in' | 'out'; readonly data: string | Uint8Array }): void
+  /** What a frame says, where itself is not to be read. */
+  note(text: string): void
 }
 
 export type Values = Readonly<Record<string, string>>
@@ -17,7 +19,6 @@ export interface TryClient {
 }
 
 export interface TryProtocol {
-  readonly title: string
   readonly userLabel: string
   readonly exampleUser: string
   readonly fields: readonly (Field & { readonly example: string })[]
@@ -41,3 +42,17 @@ export const choiceField = (name: string, values: readonly string[]) => ({
   description: undefined,
   example: values[0] ?? '',
 })
+
+interface Watched {
+  on<E extends keyof ConnectionEvents>(event: E, listener: (value: ConnectionEvents[E]) => void): unknown
+  connect(): Promise<void>
+}
+
+/** Connects a client, and tells of everything that happens to it. */
+export function watch(client: Watched, watcher: Watcher): void {
+  client.on('state', watcher.state)
+  client.on('error', watcher.error)
+  client.on('frame', watcher.frame)
+  // Its state tells how that goes.
+  client.connect().catch(() => {})
+}

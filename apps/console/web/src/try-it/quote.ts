@@ -1,9 +1,8 @@
 import { type Market, QuoteClient } from '@carillon/client/quote'
 import { credentialsFor } from './credentials.ts'
-import { choiceField, type TryProtocol, textField, type Values } from './protocol.ts'
+import { choiceField, type TryProtocol, textField, type Values, watch } from './protocol.ts'
 
 export const quote: TryProtocol = {
-  title: 'Quotes',
   userLabel: 'User id',
   exampleUser: '3600',
   fields: [
@@ -18,10 +17,7 @@ export const quote: TryProtocol = {
       endpoint: async () => (await credentials()).base_url,
       token: async () => (await credentials()).token,
     })
-    client.on('state', watcher.state)
-    client.on('error', watcher.error)
-    client.on('frame', watcher.frame)
-    client.connect().catch(() => {})
+    watch(client, watcher)
     return {
       actions: {
         Follow: (values) => client.follow(marketOf(values)),

@@ -1,15 +1,35 @@
-import { useState } from 'preact/hooks'
-import { auction } from './auction.ts'
+import { useEffect, useState } from 'preact/hooks'
+import { messageOf } from '../api.ts'
 import type { TryProtocol } from './protocol.ts'
-import { quote } from './quote.ts'
 import { TryPane } from './try-pane.tsx'
 
-const protocols: Readonly<Record<string, TryProtocol>> = { auction, quote }
+/** Each with its client, which is fetched when it is chosen. */
+const protocols: Readonly<Record<string, { title: string; load: () => Promise<TryProtocol> }>> = {
+  auction: { title: 'Auction', load: async () => (await import('./auction.ts')).auction },
+  quote: { title: 'Quotes', load: async () => (await import('./quote.ts')).quote },
+  voice: { title: 'Voice room', load: async () => (await import('./voice.ts')).voice },
+  im: { title: 'IM', load: async () => (await import('./im.ts')).im },
+  campus: { title: 'Campus device', load: async () => (await import('./campus.ts')).campus },
+}
 
 /** A test user's connection, made by the client library, and every frame of it. */
 export function TryItView() {
   const [name, setName] = useState('auction')
-  const protocol = protocols[name]
+  const [loaded, setLoaded] = useState<{ name: string; protocol?: TryProtocol; error?: string }>()
+  useEffect(() => {
+    let current = true
+    const settle = (outcome: { protocol: TryProtocol } | { error: string }) => {
+      if (current) setLoaded({ name, ...outcome })
+    }
+    protocols[name]?.load().then(
+      (protocol) => settle({ protocol }),
+      (error) => settle({ error: messageOf(error) }),
+    )
+    return () => {
+      current = false
+    }
+  }, [name])
+  const { protocol, error } = loaded?.name === name ? loaded : {}
   return (
     <section class="card" aria-labelledby="try-heading">
       <div class="bar">
@@ -25,6 +45,7 @@ export function TryItView() {
           </select>
         </label>
       </div>
+      {error && <p class="alert">{error}</p>}
       {protocol && <TryPane key={name} protocol={protocol} />}
     </section>
   )

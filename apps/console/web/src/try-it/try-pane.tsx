@@ -26,6 +26,7 @@ export function TryPane({ protocol }: { protocol: TryProtocol }) {
     },
     error: ({ code, message }) => add('error', `${code}: ${message}`),
     frame: ({ direction, data }) => add(direction, data),
+    note: (text) => add('note', text),
   }
 
   async function connect(event: SubmitEvent): Promise<void> {
@@ -120,8 +121,8 @@ function describe(state: ConnectionState): string {
   return 'close' in state ? `${name}: ${state.close.code} ${state.close.reason}` : name
 }
 
-const signs = { in: '←', out: '→', state: '·', error: '!' } as const
-const names = { in: 'received', out: 'sent', state: 'state', error: 'error' } as const
+const signs = { in: '←', out: '→', note: '=', state: '·', error: '!' } as const
+const names = { in: 'received', out: 'sent', note: 'note', state: 'state', error: 'error' } as const
 
 function FrameLog({ log, onClear }: { log: readonly LogEntry[]; onClear: () => void }) {
   return (
