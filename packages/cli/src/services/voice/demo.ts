@@ -1,16 +1,16 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { mintSid } from '@carillon/auth'
+import { signHmacSha256, signMd5, VoiceRoomClient, type WebSocketConstructor } from '@carillon/client/voice'
 import { type VoiceAction, voice } from '@carillon/events'
 import { WebSocket } from 'ws'
 import { positiveInteger } from '../../option.ts'
 import type { DemoContext } from '../../service-info.ts'
 import { ToolError } from '../../tool-error.ts'
-import { signOptions, VoiceMember } from './voice-member.ts'
+import { signOptions } from './voice-member.ts'
 
 interface DemoMember {
   readonly userId: string
-  readonly socket: WebSocket
-  readonly member: VoiceMember
+  readonly client: VoiceRoomClient
 }
 
 const NAMES = ['Ann', 'Ben', 'Chen', 'Dora', 'Emil', 'Fang']
@@ -46,7 +46,7 @@ export async function runVoiceDemo(
   try {
     for (let i = 0; i < count; i++) await join(`demo-${i}`)
     while (!signal.aborted) {
-      const { userId, socket, member } = pick(members)
+      const { userId, client } = pick(members)
       const chance = random()
       if (chance < 0.55) {
         await publish('send_topic_msg', { user_id: userId, nickname: nameOf(userId), content: 'hello' })
@@ -61,8 +61,7 @@ export async function runVoiceDemo(
         await publish('down', { room_seat: { id: 1 + Math.floor(random() * 4), status: 0, microphone: 0 } })
       } else {
         print(`${userId} loses the connection, and comes back`)
-        member.stop()
-        socket.terminate()
+        client.close()
         members.splice(
           members.findIndex((each) => each.userId === userId),
           1,
@@ -74,10 +73,7 @@ export async function runVoiceDemo(
     }
     return `${published} notices published`
   } finally {
-    for (const { socket, member } of members) {
-      member.stop()
-      socket.terminate()
-    }
+    for (const { client } of members) client.close()
   }
 }
 
@@ -86,16 +82,22 @@ function nameOf(userId: string): string {
 }
 
 async function connect(baseUrl: string, sidSecret: string, userId: string): Promise<DemoMember> {
-  const sid = mintSid(sidSecret, userId, Math.floor(Date.now() / 1_000) + 86_400)
-  const member = new VoiceMember(sid, signOptions(process.env))
-  const socket = new WebSocket(`${baseUrl}/?sid=${encodeURIComponent(sid)}`, { handshakeTimeout: 10_000 })
-  await new Promise<void>((resolve, reject) => {
-    socket.on('error', (error) => reject(new ToolError(`${baseUrl} is not reachable: ${error.message}`)))
-    socket.on('close', (code, reason) => reject(new ToolError(`closed by the server: ${code} ${reason}`)))
-    socket.on('message', (data) => {
-      member.received(String(data), (frame) => socket.readyState === WebSocket.OPEN && socket.send(frame))
-      if (member.online) resolve()
-    })
+  const { method, secret } = signOptions(process.env)
+  const client = new VoiceRoomClient({
+    endpoint: baseUrl,
+    sid: () => mintSid(sidSecret, userId, Math.floor(Date.now() / 1_000) + 86_400),
+    sign: method === 'md5' ? signMd5 : signHmacSha256(secret),
+    // Nobody is on the signalling channel of a demo: every notice counts as passed on.
+    relay: () => {},
+    WebSocket: WebSocket as unknown as WebSocketConstructor,
+    reconnect: { attemptsMax: 1 },
   })
-  return { userId, socket, member }
+  let problem = ''
+  client.on('error', ({ message }) => {
+    problem = message
+  })
+  await client.connect().catch((error: Error) => {
+    throw new ToolError(`${baseUrl} is not reachable: ${problem || error.message}`)
+  })
+  return { userId, client }
 }
