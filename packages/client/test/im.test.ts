@@ -2,6 +2,7 @@ import { im } from '@carillon/events'
 import { eventually, loginToken, NatsServer } from '@carillon/testkit'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals'
 import { type ClientError, ImClient, type ImOptions, type Message, type Notice } from '../src/im/index.ts'
+import { exampleOf } from './example.ts'
 import { bootIm, openNetwork, reconnect, urlOf, WebSocket } from './fleet.ts'
 
 let nats: NatsServer
@@ -197,4 +198,10 @@ test('a token that is refused (3000) and a newer connection of the device (1000)
   await newer.connect()
   await eventually(() => older.state.type === 'closed')
   expect(older.state).toMatchObject({ close: { code: 1000, reason: 'duplicate connection' } })
+})
+
+test('the example of the README', async () => {
+  const { printed, run } = exampleOf('Instant messages', urlOf(fleet.gateway.listener.port))
+  await run({ TOKEN: await loginToken(3600) })
+  expect(printed).toEqual(['1 3600 hello'])
 })

@@ -53,7 +53,7 @@ describe('a room', () => {
   const cleanups: (() => unknown)[] = []
   beforeAll(async () => {
     nats = await NatsServer.start()
-    service = await bootVoice(nats, { VOICE_PING_INTERVAL_S: '1', VOICE_HEARTBEAT_TIMEOUT_MS: '20000' })
+    service = await bootVoice(nats, { VOICE_PING_INTERVAL_S: '1', VOICE_RELAY_TIMEOUT_MS: '2000' })
   })
   afterEach(async () => {
     for (const cleanup of cleanups.splice(0).reverse()) await cleanup()
