@@ -14,7 +14,7 @@ const page = (path: string) => readFileSync(new URL(path, root), 'utf8')
 
 /** Variables that nats-server, the tool or the tests read, and no service. */
 const elsewhere =
-  /^(NATS_SERVER|NODE_NAME|CLUSTER_ROUTES|STORE_FOLDER|ROUTES_PASSWORD|[A-Z_]+_PASSWORD|PASSWORD)$/
+  /^(OTEL_EXPORTER_OTLP_HEADERS|OTEL_SERVICE_NAME|OTEL_RESOURCE_ATTRIBUTES|NATS_SERVER|NODE_NAME|CLUSTER_ROUTES|STORE_FOLDER|ROUTES_PASSWORD|[A-Z_]+_PASSWORD|PASSWORD)$/
 
 let sources: readonly ServiceSource[]
 beforeAll(async () => {
