@@ -1,5 +1,5 @@
 import { mkdtemp, rm } from 'node:fs/promises'
-import { type AddressInfo, createServer } from 'node:net'
+import { type AddressInfo, createServer, type Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Bus } from '@carillon/bus'
@@ -193,12 +193,21 @@ test('spans are sent as protobuf where the protocol says so, which is the defaul
 })
 
 test('a collector that never answers stops nothing, costs a bounded queue, and delays the end by little', async () => {
-  const silent = createServer((socket) => void socket.on('error', () => {}))
-  const sockets = new Set<{ destroy(): void }>()
-  silent.on('connection', (socket) => sockets.add(socket))
+  const sockets = new Set<Socket>()
+  let refusing = false
+  const refuse = (socket: Socket) => socket.end('HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n')
+  const silent = createServer((socket) => {
+    sockets.add(socket)
+    socket.on('error', () => {})
+    socket.on('data', () => refusing && refuse(socket))
+    socket.on('close', () => sockets.delete(socket))
+  })
   await new Promise<void>((resolve) => silent.listen(0, '127.0.0.1', resolve))
   ends.push(async () => {
-    for (const socket of sockets) socket.destroy()
+    // So that the exporter, which outlives its service here, gives up.
+    refusing = true
+    for (const socket of sockets) refuse(socket)
+    await eventually(() => sockets.size === 0)
     await new Promise((resolve) => silent.close(resolve))
   })
   // The exporter itself would wait for an hour.
