@@ -30,7 +30,7 @@ const rates = {
 
 /** A page for operators: what the fleet does, live; look-ups; and acts, each on the record. */
 export function create(config: ConsoleConfig, overrides: Overrides & { readonly page?: string } = {}) {
-  const service = new Service({ name: 'console', config, overrides })
+  const service = new Service({ name: 'console', config, overrides, secrets: [config.auth.secret] })
   const { bus, clock, instanceId, log, metrics, wheel } = service
   const monotonic = () => clock.monotonic()
   const secure = config.origin?.startsWith('https:') ?? false
