@@ -91,6 +91,8 @@ export function takeDue(
   now: { readonly monotonicMs: number; readonly epochMs: number },
   limits: DurableLimits,
 ): Taken {
+  // Of nothing there is nothing to copy: most devices keep what all of them share.
+  if (events.pending.size === 0) return { events, send: [], expired: [] }
   const inOrder = [...events.pending.values()].sort((a, b) => a.sequence - b.sequence)
   const expired = inOrder.filter(({ expiresAtMs }) => expiresAtMs <= now.epochMs)
   let next = events

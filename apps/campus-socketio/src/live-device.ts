@@ -44,10 +44,10 @@ export class LiveDevice {
   readonly serialNo: string
   readonly connection: SocketIoConnection
   readonly #context: DeviceContext
-  /** Live pushes that wait for their answers: how to end them early. */
-  readonly #pushes = new Set<(reply: PushReply) => void>()
+  /** Live pushes that wait for their answers: how to end them early. Like the next, absent while there are none. */
+  #pushes: Set<(reply: PushReply) => void> | undefined
   /** Under which id each durable event in flight is acknowledged, by sequence number. */
-  readonly #ackIds = new Map<number, number>()
+  #ackIds: Map<number, number> | undefined
   readonly #due = new Deadline({ due: () => this.#sendDue() })
   readonly #reload = new Deadline({ due: () => void this.load() })
   readonly #ready: Promise<void>
@@ -97,7 +97,7 @@ export class LiveDevice {
 
   /** The stream's sequence numbers begin anew: nothing that is known of them holds. */
   reset(): void {
-    for (const sequence of [...this.#ackIds.keys()]) this.#forgetAck(sequence)
+    for (const sequence of [...(this.#ackIds?.keys() ?? [])]) this.#forgetAck(sequence)
     this.#events = noDurableEvents
     void this.load()
   }
@@ -129,7 +129,7 @@ export class LiveDevice {
     } catch {
       // Without NATS there is nothing to hear from it.
     }
-    for (const end of this.#pushes) end({ status: 'timeout', error: 'the device disconnected' })
+    for (const end of this.#pushes ?? []) end({ status: 'timeout', error: 'the device disconnected' })
   }
 
   get #ended(): boolean {
@@ -139,24 +139,26 @@ export class LiveDevice {
   #push(event: CampusEventName, body: Uint8Array): Promise<PushReply> | PushReply {
     const { clock, wheel, limits, metrics, reports, pushesInFlightMax } = this.#context
     if (!this.connection.open) return { status: 'timeout', error: 'the device disconnected' }
-    if (this.#pushes.size >= pushesInFlightMax) {
+    if ((this.#pushes?.size ?? 0) >= pushesInFlightMax) {
       return { status: 'rejected', error: `${pushesInFlightMax} pushes wait for this device already` }
     }
     const startedAtMs = clock.monotonic()
     const parent = currentTrace()
     return new Promise((resolve) => {
       const end = (reply: PushReply) => {
-        if (!this.#pushes.delete(end)) return
+        if (!this.#pushes?.delete(end)) return
+        if (this.#pushes.size === 0) this.#pushes = undefined
         wheel.clear(timeout)
         this.connection.forgetAck(id)
         metrics.pushed(reply.status, clock.monotonic() - startedAtMs)
         resolve(reply)
       }
       const timeout = new Deadline({ due: () => end({ status: 'timeout' }) })
+      this.#pushes ??= new Set()
       this.#pushes.add(end)
       wheel.set(timeout, limits.ackTimeoutMs)
       const id = this.connection.sendWithAck(event, body, (args) => {
-        if (!this.#pushes.has(end)) return
+        if (!this.#pushes?.has(end)) return
         const answer = parseAnswer(event, args)
         const latencyMs = clock.monotonic() - startedAtMs
         if (answer.status === 'acked') {
@@ -212,7 +214,7 @@ export class LiveDevice {
           return this.#sendDue()
         }
         this.#events = settle(this.#events, event, sequence)
-        this.#ackIds.delete(sequence)
+        this.#acknowledged(sequence)
         void this.#context.delete(sequence)
         const { response } = answer
         const latencyMs = clock.monotonic() - sentAtMs
@@ -220,15 +222,21 @@ export class LiveDevice {
         this.#sendDue()
       },
       // Sent again under the same id: a late answer to the first counts.
-      this.#ackIds.get(sequence),
+      this.#ackIds?.get(sequence),
     )
+    this.#ackIds ??= new Map()
     this.#ackIds.set(sequence, id)
   }
 
+  #acknowledged(sequence: number): void {
+    this.#ackIds?.delete(sequence)
+    if (this.#ackIds?.size === 0) this.#ackIds = undefined
+  }
+
   #forgetAck(sequence: number): void {
-    const id = this.#ackIds.get(sequence)
+    const id = this.#ackIds?.get(sequence)
     if (id === undefined) return
-    this.#ackIds.delete(sequence)
+    this.#acknowledged(sequence)
     this.connection.forgetAck(id)
   }
 }

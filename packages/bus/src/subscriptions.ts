@@ -146,7 +146,8 @@ class PendingSubscription implements Subscription {
   readonly #queue: string | undefined
   readonly #handle: Handle
   #subscription: NatsSubscription | undefined
-  readonly #underWay = new Set<Promise<void>>()
+  /** Only while there is something: an empty set for each subscription would be a tenth of its memory. */
+  #underWay: Set<Promise<void>> | undefined
   confirmation: Confirmation | undefined
 
   constructor(owner: Subscriptions, subject: string, queue: string | undefined, handle: Handle) {
@@ -196,13 +197,17 @@ class PendingSubscription implements Subscription {
   }
 
   async #idle(): Promise<void> {
-    while (this.#underWay.size > 0) await Promise.all(this.#underWay)
+    while (this.#underWay) await Promise.all(this.#underWay)
   }
 
   #track(subject: string, handled: Promise<void>): void {
     const done = handled
       .catch((cause: unknown) => this.#owner.failed(subject, cause))
-      .finally(() => this.#underWay.delete(done))
+      .finally(() => {
+        this.#underWay?.delete(done)
+        if (this.#underWay?.size === 0) this.#underWay = undefined
+      })
+    this.#underWay ??= new Set()
     this.#underWay.add(done)
   }
 }
