@@ -164,7 +164,7 @@ describe.each(waysToWrite)('a listener that writes %s', (_name, directWriter) =>
     const received = await endedAfter(port, upgrade(), Buffer.from(hex, 'hex'))
     expect(received).toMatch(/^HTTP\/1.1 101 /)
     expect(received).toMatch(/not a valid WebSocket frame|a frame may have/)
-    expect(connections.size).toBe(0)
+    await eventually(() => connections.size === 0)
   })
 
   test('an upgraded socket outlives the time for its request', async () => {
