@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { Bus } from '@carillon/bus'
 import { voice, voiceEventsStream } from '@carillon/events'
 import { AppProcess, eventually } from '@carillon/testkit'
@@ -16,11 +17,19 @@ interface Asked {
   readonly room: string
   readonly askedAtMs: number
   answeredAtMs: number | undefined
+  tries: number
+  /** What the last try came to. */
+  failure: string
 }
 
 /** How long a publisher waits for an answer before it asks again, with the same id. */
 const ASK_AGAIN_MS = 10_000
 const ASK_TIMES = 12
+/** Where asking fails at once, and how often a lost connection is looked at. */
+const ASK_PAUSE_MS = 1_000
+const RECONNECT_LOOK_MS = 100
+/** So many notices that did not hold are named; the others are counted. */
+const NAMED_MAX = 5
 
 /**
  * Instances, users in rooms, publishers; and the model: which users must have been evicted, and how often. It knows
@@ -87,9 +96,11 @@ export class VoiceFleet {
   publish(perSecond: number, pick: () => VoiceUser): void {
     this.#publishing = setInterval(() => {
       const { userId, room } = pick()
-      const entry: Asked = { room, askedAtMs: performance.now(), answeredAtMs: undefined }
+      const entry: Asked = {
+        ...{ room, askedAtMs: performance.now(), answeredAtMs: undefined, tries: 0, failure: '' },
+      }
       this.asked.push(entry)
-      void this.#ask(room, 'send_topic_msg', { user_id: userId, content: 'hello' }).then(
+      void this.#ask(room, 'send_topic_msg', { user_id: userId, content: 'hello' }, {}, entry).then(
         () => {
           entry.answeredAtMs = performance.now()
         },
@@ -113,6 +124,11 @@ export class VoiceFleet {
 
   /** What of the model does not hold now. */
   async differences(): Promise<string[]> {
+    return [...(await this.evictionDifferences()), ...this.openNotices()]
+  }
+
+  /** Of evictions, and of what rooms were told of them. */
+  async evictionDifferences(): Promise<string[]> {
     const prefix = voice.evicted.subject({ userId: `${this.#run}-` })
     const counts = await this.bus.stream(voiceEventsStream).counts(voice.evicted.filter())
     const differences: string[] = []
@@ -132,9 +148,28 @@ export class VoiceFleet {
       const found = told.get(userId) ?? 0
       if (found < times) differences.push(`the exit of ${userId} was told ${found} times, must be ${times}`)
     }
-    const open = this.asked.filter(({ answeredAtMs }) => answeredAtMs === undefined).length
-    if (open > 0) differences.push(`${open} notices are neither confirmed nor reported as unconfirmed`)
     return differences
+  }
+
+  /** Notices that nobody was told the outcome of. */
+  openNotices(): string[] {
+    const open = this.asked.filter(({ answeredAtMs }) => answeredAtMs === undefined)
+    if (open.length === 0) return []
+    return [`${open.length} notices are neither confirmed nor reported as unconfirmed: ${described(open)}`]
+  }
+
+  /**
+   * Notices that were answered, but later than they may be: so long after they were published, or after the fault was
+   * over for those that it met.
+   */
+  late(faultOverAtMs: number, withinMs: number): string[] {
+    const late = this.asked.filter(
+      ({ askedAtMs, answeredAtMs = Number.POSITIVE_INFINITY }) =>
+        answeredAtMs - Math.max(askedAtMs, faultOverAtMs) > withinMs,
+    )
+    return late.length === 0
+      ? []
+      : [`${late.length} notices were answered later than ${withinMs / 1_000} s: ${described(late)}`]
   }
 
   async stop(): Promise<void> {
@@ -161,9 +196,17 @@ export class VoiceFleet {
     action: string,
     body: object,
     headers: Readonly<Record<string, string>> = {},
+    entry: Pick<Asked, 'tries' | 'failure'> = { tries: 0, failure: '' },
   ): Promise<void> {
     const id = randomUUID()
-    for (let tries = 1; ; tries++) {
+    for (;;) {
+      // What is not sent is no try: a server that was killed takes the publisher's connection with it.
+      if (!this.bus.connected) {
+        await sleep(RECONNECT_LOOK_MS, undefined, { ref: false })
+        continue
+      }
+      entry.tries += 1
+      const startedAt = performance.now()
       try {
         await this.bus.request(voice.room, { channelName, action }, body as never, {
           timeoutMs: ASK_AGAIN_MS,
@@ -171,9 +214,28 @@ export class VoiceFleet {
         })
         return
       } catch (error) {
-        if (tries === ASK_TIMES) throw error
-        if (!this.bus.connected) await new Promise((done) => setTimeout(done, 200))
+        entry.failure = error instanceof Error ? error.message : String(error)
+        if (entry.tries >= ASK_TIMES) throw error
+        // Nobody listens for a moment, or the connection broke: that is no reason to ask without a pause.
+        await sleep(Math.max(0, ASK_PAUSE_MS - (performance.now() - startedAt)), undefined, { ref: false })
       }
     }
   }
+}
+
+function described(notices: readonly Asked[]): string {
+  const now = performance.now()
+  const each = notices
+    .slice(0, NAMED_MAX)
+    .map(({ room, askedAtMs, answeredAtMs, tries, failure }) =>
+      [
+        `${room}, published ${((now - askedAtMs) / 1_000).toFixed(1)} s ago`,
+        answeredAtMs === undefined
+          ? 'no answer'
+          : `${((answeredAtMs - askedAtMs) / 1_000).toFixed(1)} s to answer`,
+        `tried ${tries} times`,
+        ...(failure === '' ? [] : [failure]),
+      ].join(', '),
+    )
+  return each.join('; ')
 }
