@@ -5,7 +5,7 @@ import { SettingsBoard } from './acts/settings.ts'
 import type { ConsoleConfig } from './config.ts'
 import { failureOf, failureOfStatus } from './http/api-failure.ts'
 import { SessionCookie } from './http/cookie.ts'
-import { API_PREFIX, addGuard, sessionOf } from './http/guard.ts'
+import { addGuard, isApi, sessionOf } from './http/guard.ts'
 import { securityHeaders } from './http/headers.ts'
 import { addPage, builtPage } from './http/page.ts'
 import { RequestRates } from './http/request-rates.ts'
@@ -76,7 +76,7 @@ export function create(config: ConsoleConfig, overrides: Overrides & { readonly 
   const headers = securityHeaders({ secure, tryIt: config.tryIt !== undefined })
   http.addHook('onSend', async (request, reply) => {
     reply.headers(headers)
-    if (request.url.startsWith(API_PREFIX)) reply.header('cache-control', 'no-store')
+    if (isApi(request)) reply.header('cache-control', 'no-store')
   })
   const cookie = new SessionCookie(secure)
   // JSON alone: what a form of another site could send is not understood.

@@ -88,6 +88,23 @@ describe('who may do what', () => {
     expect((await browser.get('/api/nothing')).status).toBe(404)
   })
 
+  test('a path that is spelt in another way is the same route, for the same people', async () => {
+    const browser = new Browser(guarded)
+    const viewer = await Browser.signedIn(guarded, { token: await token({ sub: 'vera', role: 'viewer' }) })
+    for (const spelling of ['/%61pi/', '/ap%69/', '/%61%70%69/']) {
+      const other = (path: string) => path.replace('/api/', spelling)
+      for (const path of [...reads, '/api/live'])
+        expect([path, (await browser.get(other(path))).status]).toEqual([path, 401])
+      for (const [method, path, body] of acts) {
+        expect([path, (await browser.send(method, other(path), body)).status]).toEqual([path, 401])
+        expect([path, (await viewer.send(method, other(path), body)).status]).toEqual([path, 403])
+      }
+      const origin = { origin: 'https://evil.example.com' }
+      expect((await browser.send('POST', `${spelling}session`, {}, origin)).status).toBe(403)
+      expect((await viewer.get(`${spelling}settings`)).headers.get('cache-control')).toBe('no-store')
+    }
+  })
+
   test('a viewer reads, and does nothing', async () => {
     const browser = await Browser.signedIn(guarded, { token: await token({ sub: 'vera', role: 'viewer' }) })
     expect((await browser.get('/api/session')).body).toMatchObject({

@@ -56,7 +56,7 @@ export function addGuard(http: FastifyInstance, options: GuardOptions): readonly
     request.remoteAddress = clientAddress(raw, trustedProxies)
     if (!isOwnHost(headers.host, origin))
       throw new ApiFailure('forbidden', 'this is not the name of the console')
-    if (!request.url.startsWith(API_PREFIX)) return
+    if (!isApi(request)) return
     if (!addressRates.take(request.remoteAddress))
       throw new ApiFailure('too_many_requests', 'too many requests')
     const site = headers['sec-fetch-site']
@@ -81,6 +81,11 @@ export function addGuard(http: FastifyInstance, options: GuardOptions): readonly
     throw new ApiFailure('forbidden', 'this is for operators')
   })
   return routes
+}
+
+/** By the route that was found, since a path has many spellings: `/%61pi/settings` is one of `/api/settings`. */
+export function isApi({ routeOptions, url }: FastifyRequest): boolean {
+  return routeOptions.config.role !== undefined || url.startsWith(API_PREFIX)
 }
 
 /** The session of a route that nobody reaches without one. */
