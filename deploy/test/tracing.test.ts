@@ -79,7 +79,11 @@ test("a voice report and a campus device's answer lead to what is published for 
   const service = await bootAuction(nats, receiver.environment)
   ends.push(() => service.stop())
 
-  const voiceService = await bootVoice(nats)
+  const voiceService = await bootVoice(nats, {
+    // A busy machine must not redrive the notice, nor end a client that sends no heartbeats.
+    VOICE_RELAY_TIMEOUT_MS: '60000',
+    VOICE_HEARTBEAT_TIMEOUT_MS: '600000',
+  })
   ends.push(() => voiceService.stop())
   const reports: (string | undefined)[] = []
   bus.subscribe(voice.report, {}, ({ header }) => reports.push(header('traceparent')))
@@ -93,9 +97,10 @@ test("a voice report and a campus device's answer lead to what is published for 
   const broadcast = { headers: { 'Carillon-Delivery': 'broadcast' } }
   for (const user_id of [41, 42])
     await bus.request(voice.room, { channelName: 'hall', action: 'enter_room' }, { user_id }, broadcast)
-  await eventually(async () =>
-    (await bus.request(voice.room_state, {}, { channel_name: 'hall' })).members.every(({ online }) => online),
-  )
+  await eventually(async () => {
+    const { members } = await bus.request(voice.room_state, {}, { channel_name: 'hall' })
+    return members.filter(({ online }) => online).length === 2
+  })
   const notice = { user_id: 41, content: 'secret-content' }
   const told = bus.request(voice.room, { channelName: 'hall', action: 'send_topic_msg' }, notice, {
     ...traced,
@@ -120,7 +125,7 @@ test("a voice report and a campus device's answer lead to what is published for 
   await eventually(() => reports.length > 0)
   expect(reports[0]).toBe(`00-${reported.traceId}-${reported.spanId}-01`)
 
-  const campusService = await bootCampus(nats)
+  const campusService = await bootCampus(nats, { CAMPUS_ACK_TIMEOUT_MS: '60000' })
   ends.push(() => campusService.stop())
   await registerDevice(bus, 'AC-secret-serial')
   const device = await TestDevice.connect(campusService, 'AC-secret-serial')
@@ -128,7 +133,7 @@ test("a voice report and a campus device's answer lead to what is published for 
   const serialNo = 'AC-secret-serial'
   const push = { updated_at: 'now' }
   const pushed = await eventually(async () =>
-    bus.request(campus.device, { serialNo, event: 'memos_unread' }, push, { ...traced, timeoutMs: 30_000 }),
+    bus.request(campus.device, { serialNo, event: 'memos_unread' }, push, { ...traced, timeoutMs: 70_000 }),
   )
   expect(pushed.status).toBe('acked')
   const served = await receiver.child('process campus.device.{serialNo}.{event}', publisher)
