@@ -37,7 +37,7 @@ export function AuditView() {
   )
 }
 
-const levels = { begun: 'waiting', done: 'good', failed: 'bad', refused: 'warn' } as const
+const levels = { begun: 'none', done: 'good', failed: 'bad', refused: 'warn' } as const
 
 function AuditTable({ entries }: { entries: readonly AuditEntry[] }) {
   if (entries.length === 0) return <p class="empty">Nothing was done yet.</p>
@@ -64,7 +64,7 @@ function AuditTable({ entries }: { entries: readonly AuditEntry[] }) {
               <td class="id">{entry.remote_address}</td>
               <td>{entry.act.replace('_', ' ')}</td>
               <td>
-                <span class={`state ${levels[entry.result] ?? 'waiting'}`}>{entry.result}</span>
+                <span class={`state ${levels[entry.result] ?? 'none'}`}>{entry.result}</span>
               </td>
               <td class="target">
                 <Target entry={entry} />

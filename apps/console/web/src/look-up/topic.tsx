@@ -8,9 +8,6 @@ import { useRequest } from '../parts/use-request.ts'
 import { QueryForm } from './query-form.tsx'
 import { Unanswered } from './unanswered.tsx'
 
-/** How the services name their topics, as a user's subscriptions show them. */
-const examples: Readonly<Record<string, string>> = { 'auction-push': 'auction.3607.bid' }
-
 export function TopicLookUp() {
   const withClients = (snapshot.value?.instances ?? [])
     .filter(({ connections }) => connections !== undefined)
@@ -24,7 +21,7 @@ export function TopicLookUp() {
     <div class="card">
       <QueryForm
         label="Topic"
-        placeholder={examples[service] ?? ''}
+        placeholder="as a connection’s subscriptions say"
         busy={state.type === 'busy'}
         onQuery={(topic) => void ask(topic)}
       >

@@ -57,6 +57,7 @@ export function Plot({ info, service }: { info: PlotInfo; service: string | unde
     <figure class="plot">
       <figcaption>
         <h3>{info.title}</h3>
+        {info.unmeasured && columns.every(isEmpty) && <small>{info.unmeasured}</small>}
         <p>
           {info.series.map(({ label }, index) => (
             <span key={label} class={`value series-${index}`}>
@@ -69,6 +70,8 @@ export function Plot({ info, service }: { info: PlotInfo; service: string | unde
     </figure>
   )
 }
+
+const isEmpty = (column: readonly (number | null)[]) => column.every((value) => value === null)
 
 function optionsOf({ series, format, axisFormat, binary }: PlotInfo, element: HTMLElement): uPlot.Options {
   const style = getComputedStyle(element)

@@ -21,6 +21,8 @@ export interface PlotInfo {
   readonly combination: Combination
   /** Measured by this service alone. */
   readonly service?: string
+  /** Why there may be no figures at all. */
+  readonly unmeasured?: string
 }
 
 const perSecond: Format = (value) => (typeof value === 'number' ? `${formatNumber(value)}/s` : NONE)
@@ -42,15 +44,18 @@ const of = (service: string, info: PlotInfo): PlotInfo => ({ ...info, service })
 export const plots: readonly PlotInfo[] = [
   plot('Connections', [['connections', '']], formatNumber),
   plot('Deliveries', [['deliveries_per_s', '']]),
-  plot(
-    'Publish to write',
-    [
-      ['publish_to_write_p99_ms', 'p99'],
-      ['publish_to_write_p50_ms', 'p50'],
-    ],
-    formatMs,
-    'max',
-  ),
+  {
+    ...plot(
+      'Publish to write',
+      [
+        ['publish_to_write_p99_ms', 'p99'],
+        ['publish_to_write_p50_ms', 'p50'],
+      ],
+      formatMs,
+      'max',
+    ),
+    unmeasured: 'Of messages with the header Carillon-Published-At',
+  },
   plot('Event-loop lag', [['event_loop_lag_p99_ms', 'p99, slowest']], formatMs, 'max'),
   plot('Queued for clients', [['queued_bytes', '']], formatBytes),
   plot('Opened and closed', [
