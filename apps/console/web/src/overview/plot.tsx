@@ -94,7 +94,7 @@ function optionsOf({ series, format, axisFormat, binary }: PlotInfo, element: HT
       y: { range: (_plot, _min, max) => [0, max > 0 ? max * 1.15 : 1] },
     },
     axes: [
-      { ...axis, size: 20, gap: 2, space: 44, values: (_plot, splits) => splits.map(minuteOf) },
+      { ...axis, size: 24, gap: 6, space: 44, values: (_plot, splits) => splits.map(minuteOf) },
       {
         ...axis,
         size: 52,
