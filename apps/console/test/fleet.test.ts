@@ -13,6 +13,7 @@ import {
 import { create as createVoice, readConfig as voiceConfig } from '@carillon/voice-room-ws'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals'
 import type { AuditEntry, Instance, SettingState } from '../src/api.ts'
+import { payloadErrors } from '../web/src/publish/payload-check.ts'
 import { Browser, bootConsole, type Console, type LiveTab } from './console.ts'
 
 let nats: NatsServer
@@ -243,8 +244,11 @@ describe('look-ups and acts', () => {
   test('every channel can be sent as its example stands, as far as somebody answers', async () => {
     const { channels } = (await browser.get('/api/channels')).body
     const kinds = new Set<string>()
-    for (const { id, example, example_params, kind } of channels) {
+    for (const { id, example, example_params, kind, schema, variants } of channels) {
       kinds.add(kind)
+      // The page holds it against this schema, and sends nothing that does not match.
+      const held = variants?.schemas[example_params[variants.param]] ?? schema
+      expect([id, payloadErrors(held, example), payloadErrors(schema, example)]).toEqual([id, [], []])
       // A relay waits for a member, and the message service is not there.
       if (id.startsWith('im.') || (kind === 'request' && id.startsWith('voice.'))) continue
       const answer = await act('/api/publish', { channel: id, params: example_params, payload: example })

@@ -138,10 +138,18 @@ function checkObject(value: unknown): Result<VoiceNotice> {
     : { ok: false, reason: 'payload must be object' }
 }
 
+/** By action, as the last part of the subject says it. */
+export const noticeMessages = Object.fromEntries(
+  Object.entries(voiceNotices).map(([action, schema]) => [
+    action,
+    { summary: `The notice ${action}`, schema },
+  ]),
+)
+
 /** Any of the eight bodies; which one, the subject says: see {@link refineNotice}. */
 export const noticePayload: Payload<VoiceNotice> = {
   contentType: 'application/json',
-  schema: { oneOf: Object.entries(voiceNotices).map(([action, schema]) => ({ title: action, ...schema })) },
+  schema: { anyOf: Object.entries(voiceNotices).map(([action, schema]) => ({ title: action, ...schema })) },
   decode(bytes) {
     if (bytes.length > VOICE_NOTICE_BYTES_MAX)
       return { ok: false, reason: `a notice may have ${VOICE_NOTICE_BYTES_MAX} bytes` }

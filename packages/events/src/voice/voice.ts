@@ -4,7 +4,7 @@ import { json } from '../payload.ts'
 import { Millis, Outcome } from '../schemas.ts'
 import { DAY_MS, HOUR_MS, type StreamDefinition } from '../storage.ts'
 import { idProblem, VoiceId, VoiceName } from './ids.ts'
-import { noticePayload, refineNotice } from './notices.ts'
+import { noticeMessages, noticePayload, refineNotice } from './notices.ts'
 import { VoiceCall, VoiceEvicted, VoiceSeat } from './state.ts'
 
 /** How long a second copy of an event, from an instance that finishes another one's work, is recognised. */
@@ -148,6 +148,7 @@ export const voice = {
     ...received,
     summary: 'A notice for a room: relayed by one member who confirms it, or broadcast to all',
     payload: noticePayload,
+    messages: noticeMessages,
     reply: json(VoiceDelivered),
     answers: 'one',
     refine({ channelName, action }, body) {
@@ -159,6 +160,7 @@ export const voice = {
     ...received,
     summary: 'A notice straight to one user',
     payload: noticePayload,
+    messages: noticeMessages,
     reply: json(VoiceDelivered),
     answers: 'one',
     refine({ userId, action }, body) {
