@@ -236,6 +236,15 @@ describe('look-ups and acts', () => {
       },
       400,
     ],
+    [
+      'what is nested without an end',
+      {
+        channel: 'campus.room',
+        params: { room: 'hall', event: 'memos_update' },
+        payload: JSON.parse(`{"memo_id":1,"more":${'['.repeat(1_000)}${']'.repeat(1_000)}}`),
+      },
+      400,
+    ],
   ])('%s is not published', async (_name, request, status) => {
     const { status: answered, body } = await act('/api/publish', request)
     expect([answered, typeof body.reason]).toEqual([status, 'string'])

@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto'
 import { type Bus, NoResponders, PayloadTooLarge, RequestTimeout } from '@carillon/bus'
 import {
   type EventChannel,
+  isNestedWithin,
   type Publishable,
   publishable,
   RequestChannel,
@@ -38,6 +39,7 @@ export function prepare({ channel: id, params, payload, headers = {} }: PublishR
   const wrong = (reason: string) => new ApiFailure('bad_request', reason)
   const unknown = Object.keys(params).find((name) => !channel.params.includes(name))
   if (unknown !== undefined) throw wrong(`${id} has no ${unknown}`)
+  if (!isNestedWithin(payload)) throw wrong('the payload is nested too deeply')
   let subject: string
   try {
     subject = channel.subject(params as never)

@@ -1,5 +1,6 @@
 import { type Static, type TSchema, Type } from 'typebox'
 import { Compile } from 'typebox/compile'
+import { isNestedWithin } from '../nesting.ts'
 import type { Payload, Result } from '../payload.ts'
 import { idProblem, VoiceId } from './ids.ts'
 
@@ -133,9 +134,9 @@ const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 
 function checkObject(value: unknown): Result<VoiceNotice> {
   const isObject = typeof value === 'object' && value !== null && !Array.isArray(value)
-  return isObject
-    ? { ok: true, value: value as VoiceNotice }
-    : { ok: false, reason: 'payload must be object' }
+  if (!isObject) return { ok: false, reason: 'payload must be object' }
+  if (!isNestedWithin(value)) return { ok: false, reason: 'payload is nested too deeply' }
+  return { ok: true, value: value as VoiceNotice }
 }
 
 /** By action, as the last part of the subject says it. */
