@@ -45,7 +45,7 @@ export interface ConsoleConfig extends CommonConfig {
   readonly origin: string | undefined
   readonly auth: TokenOptions
   readonly roleClaim: string
-  /** Nobody needs to sign in: this machine's own, and nothing to sign in with is configured. */
+  /** Nobody needs to sign in: reached on this machine alone, and nothing to sign in with is configured. */
   readonly developmentSession: boolean
   readonly tryIt: TryItSecrets | undefined
 }
@@ -66,7 +66,8 @@ export function readConfig(environment: Environment): ConsoleConfig {
     origin: values.CONSOLE_PUBLIC_URL && new URL(values.CONSOLE_PUBLIC_URL).origin,
     auth: authConfig(values),
     roleClaim: values.CONSOLE_ROLE_CLAIM,
-    developmentSession: !production && !configured && isLoopback(common.host),
+    developmentSession:
+      !production && !configured && isLoopback(common.host) && isLoopback(publicHost(values)),
     tryIt:
       production || AUTH_HS256_SECRET_FILE || (AUTH_JWKS_URL && !secret)
         ? undefined
@@ -76,6 +77,11 @@ export function readConfig(environment: Environment): ConsoleConfig {
             sign: { method: values.VOICE_SIGN, secret: values.VOICE_SIGN_SECRET ?? '' },
           },
   }
+}
+
+/** Without a public URL it is a name of this machine. */
+function publicHost({ CONSOLE_PUBLIC_URL: url }: { readonly CONSOLE_PUBLIC_URL?: string }): string {
+  return url === undefined ? 'localhost' : new URL(url).hostname
 }
 
 /** Where others can reach the console, who may use it must be said, and under which name it is reached. */

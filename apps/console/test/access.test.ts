@@ -246,6 +246,8 @@ describe('hostile requests', () => {
       const policy = headers.get('content-security-policy') ?? ''
       expect(policy).toContain("default-src 'none'; script-src 'self'; style-src 'self'")
       expect(policy).not.toMatch(/unsafe/)
+      // Browsers complain in every tab of such a source.
+      expect(policy).not.toContain('[')
       expect(headers.get('x-content-type-options')).toBe('nosniff')
     }
   })
@@ -326,6 +328,15 @@ describe('the built page', () => {
       ).toBe(404)
     },
   )
+})
+
+test('behind a proxy that others reach, nobody is let in without a token', () => {
+  const developmentSession = (environment: Record<string, string>) =>
+    readConfig(environment).developmentSession
+  expect(developmentSession({})).toBe(true)
+  expect(developmentSession({ CONSOLE_PUBLIC_URL: 'http://localhost:3000' })).toBe(true)
+  expect(developmentSession({ CONSOLE_PUBLIC_URL: 'https://console.example.com' })).toBe(false)
+  expect(developmentSession({ LISTEN_HOST: '0.0.0.0', AUTH_HS256_SECRET: SECRET })).toBe(false)
 })
 
 describe('in production', () => {
