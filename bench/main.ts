@@ -9,6 +9,7 @@ import { longFlush } from './cases/long-flush.ts'
 import { processes } from './cases/processes.ts'
 import { quotes } from './cases/quotes.ts'
 import { subscriptions } from './cases/subscriptions.ts'
+import { tracing } from './cases/tracing.ts'
 import { voiceEvictions, voiceRelay } from './cases/voice.ts'
 import { voiceRosters } from './cases/voice-rosters.ts'
 import { wheel } from './cases/wheel.ts'
@@ -37,6 +38,7 @@ const cases: Readonly<Record<string, () => Promise<CaseResult>>> = {
   'im-sends': imSends,
   'im-idle': imIdle,
   wheel,
+  tracing,
   'im-messages': imMessages,
 }
 

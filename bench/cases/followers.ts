@@ -59,14 +59,19 @@ export async function followers(): Promise<CaseResult> {
 }
 
 /** Microseconds of CPU for each event, without what the idle process takes. */
-async function usOfAnEvent(stack: Stack, subjects: number, perSecond: number): Promise<number> {
+export async function usOfAnEvent(
+  stack: Stack,
+  subjects: number,
+  perSecond: number,
+  headers: () => Readonly<Record<string, string>> = () => ({}),
+): Promise<number> {
   const idle = await cpuOf(stack, () => sleep(1_000))
   let sent = 0
   const busy = await cpuOf(stack, async () => {
     const before = await deliveries(stack)
     sent = await callAtRate(perSecond, SECONDS, (i) => {
       const auctionId = 1_000 + (i % subjects)
-      stack.bus.publish(auction.bid, { auctionId: String(auctionId) }, bid(auctionId))
+      stack.bus.publish(auction.bid, { auctionId: String(auctionId) }, bid(auctionId), { headers: headers() })
     })
     await eventually(async () => (await deliveries(stack)) === before + sent, 30_000)
   })

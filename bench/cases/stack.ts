@@ -17,11 +17,14 @@ export class Stack {
     this.load = load
   }
 
-  static async start(script: 'servers/auction.ts' | 'servers/quote.ts'): Promise<Stack> {
+  static async start(
+    script: 'servers/auction.ts' | 'servers/quote.ts',
+    environment: Readonly<Record<string, string>> = {},
+  ): Promise<Stack> {
     const nats = await NatsServer.start()
     const bus = new Bus({ url: nats.url, name: 'bench' })
     bus.start()
-    const server = new Remote(script, { core: 0, env: { NATS_URL: nats.url } })
+    const server = new Remote(script, { core: 0, env: { NATS_URL: nats.url, ...environment } })
     const load = new Remote('load/raw-clients.ts', { core: 1 })
     await eventually(async () => bus.connected && (await server.call<boolean>('ready')))
     return new Stack(nats, bus, server, load)

@@ -80,7 +80,7 @@ export const plots: readonly PlotInfo[] = [
       ['commits_per_s', 'commits'],
     ]),
   ),
-  of('im-messages', plot('IM pending notices', [['pending_notices', '']], formatNumber)),
+  of('im-gateway', plot('IM pending notices', [['pending_notices', '']], formatNumber)),
   of(
     'campus-socketio',
     plot('Campus acknowledgements', [
