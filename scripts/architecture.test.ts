@@ -10,7 +10,7 @@ const apps = readdirSync(resolve(root, 'apps')).filter((name) =>
 )
 const files = execFileSync('git', ['ls-files', '-co', '--exclude-standard'], { cwd: root, encoding: 'utf8' })
   .split('\n')
-  .filter((file) => /^(apps|packages)\/.*\.ts$/.test(file))
+  .filter((file) => /^(apps|packages)\/.*\.tsx?$/.test(file))
 const imports = files.flatMap((file) => {
   const text = readFileSync(resolve(root, file), 'utf8')
   return [...text.matchAll(/(?:from|import\()\s*'([^'.][^']*)'/g)].map(([, module]) => ({
