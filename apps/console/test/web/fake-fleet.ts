@@ -88,7 +88,6 @@ function valuesOf(service: string, t: number): Values {
       commits_per_s: 180 + 60 * wave(t, 90),
       messages_per_s: 600 + 300 * wave(t, 90),
       messages_per_commit: 3.4,
-      pending_notices: Math.round(900 * wave(t, 400)),
       waiting: 3,
     }
   if (service === 'endpoint-discovery') return { ...common, answers_per_s: 25 }
@@ -110,6 +109,7 @@ function valuesOf(service: string, t: number): Values {
       relays_redriven_per_s: 4 * wave(t, 33),
       relays_unconfirmed_per_s: 0,
     }),
+    ...(service === 'im-gateway' && { pending_notices: Math.round(900 * wave(t, 400)) }),
     ...(service === 'campus-socketio' && {
       acks_per_s: 55 + 10 * wave(t, 40),
       timeouts_per_s: 0.4 * wave(t, 70),

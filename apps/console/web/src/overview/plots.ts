@@ -1,4 +1,4 @@
-import type { SeriesName } from '../../../src/api.ts'
+import type { ownSeries, SeriesName } from '../../../src/api.ts'
 import { formatBytes, formatCompact, formatMs, formatNumber, NONE } from '../format.ts'
 import type { Combination } from '../live/history.ts'
 
@@ -39,7 +39,15 @@ const plot = (
   binary: format === formatBytes,
   combination,
 })
-const of = (service: string, info: PlotInfo): PlotInfo => ({ ...info, service })
+type Own = typeof ownSeries
+
+/** What one service alone measures. */
+const own = <S extends keyof Own>(
+  service: S,
+  title: string,
+  series: readonly [Own[S][number], string][],
+  format?: Format,
+): PlotInfo => ({ ...plot(title, series, format), service })
 
 export const plots: readonly PlotInfo[] = [
   plot('Connections', [['connections', '']], formatNumber),
@@ -64,28 +72,19 @@ export const plots: readonly PlotInfo[] = [
   ]),
   plot('Slow consumers', [['slow_consumers_per_s', '']]),
   plot('Refusals', [['refusals_per_s', '']]),
-  of('voice-room-ws', plot('Voice evictions', [['evictions_per_s', '']])),
-  of(
-    'voice-room-ws',
-    plot('Voice relays', [
-      ['relays_confirmed_per_s', 'confirmed'],
-      ['relays_redriven_per_s', 'driven again'],
-      ['relays_unconfirmed_per_s', 'unconfirmed'],
-    ]),
-  ),
-  of(
-    'im-messages',
-    plot('IM commits', [
-      ['messages_per_s', 'messages'],
-      ['commits_per_s', 'commits'],
-    ]),
-  ),
-  of('im-gateway', plot('IM pending notices', [['pending_notices', '']], formatNumber)),
-  of(
-    'campus-socketio',
-    plot('Campus acknowledgements', [
-      ['acks_per_s', 'acknowledged'],
-      ['timeouts_per_s', 'timed out'],
-    ]),
-  ),
+  own('voice-room-ws', 'Voice evictions', [['evictions_per_s', '']]),
+  own('voice-room-ws', 'Voice relays', [
+    ['relays_confirmed_per_s', 'confirmed'],
+    ['relays_redriven_per_s', 'driven again'],
+    ['relays_unconfirmed_per_s', 'unconfirmed'],
+  ]),
+  own('im-messages', 'IM commits', [
+    ['messages_per_s', 'messages'],
+    ['commits_per_s', 'commits'],
+  ]),
+  own('im-gateway', 'IM pending notices', [['pending_notices', '']], formatNumber),
+  own('campus-socketio', 'Campus acknowledgements', [
+    ['acks_per_s', 'acknowledged'],
+    ['timeouts_per_s', 'timed out'],
+  ]),
 ]
