@@ -56,7 +56,9 @@ export class Evictions {
     applies: (record: UserRecord) => boolean,
   ): Promise<UserRecord | undefined> {
     const { users, clock } = this.#options
-    const { record: now } = await users.read(userId)
+    const known = users.known(userId)
+    // What the copy says is enough to begin with: the decision is a compare-and-set on what is stored.
+    const now = known !== undefined && applies(known) ? known : (await users.read(userId)).record
     if (!applies(now)) return undefined
     // An earlier one, which whoever decided it may be telling at this moment: only where it is in the way.
     if (now.eviction !== null) await this.finish(userId, now.eviction)

@@ -77,6 +77,11 @@ export class Leases {
     return this.#healthySinceMs === undefined || this.#nowMs - this.#recoveredAtMs < this.#options.leaseMs
   }
 
+  /** Whether a lease was taken from its instance: whoever was connected there is lost. */
+  isTaken(name: string): boolean {
+    return name !== this.#own && (this.#seen.get(name)?.lease.taken_by ?? null) !== null
+  }
+
   /** Our place among the living, the oldest name first: it spreads what anybody may do. */
   get rank(): number {
     let rank = 0

@@ -7,6 +7,7 @@ import type { Evictions } from './evictions.ts'
 import type { Leases } from './leases.ts'
 import { inParallel } from './parallel.ts'
 import type { Records } from './records.ts'
+import { Takeovers } from './takeovers.ts'
 import { connect, isHeldBy, leave, type UserRecord } from './user.ts'
 
 export interface PresenceOptions {
@@ -50,10 +51,16 @@ export class Presence {
   readonly #unstored = new Set<Member>()
   #absences = new Map<string, Observed>()
   #unfinished = new Map<string, Observed>()
+  readonly #takeovers: Takeovers
   #sweeping = false
 
   constructor(options: PresenceOptions) {
     this.#options = options
+    this.#takeovers = new Takeovers({
+      ...options,
+      offline: (userId) => this.#offline(userId, 'instance_lost'),
+      failed: (first, count) => this.#fail(first, count),
+    })
   }
 
   /**
@@ -144,7 +151,7 @@ export class Presence {
       // Each on its own: one that fails does not keep the others from what is due.
       for (const stage of [
         () => this.#endOrphanedSessions(),
-        () => this.#takeOver(),
+        () => this.#takeovers.begin(),
         () => this.#endAbsences(),
         () => this.#finishEvictions(),
       ]) {
@@ -203,28 +210,6 @@ export class Presence {
 
   get #recoveryMs(): number {
     return this.#options.leases.leaseMs
-  }
-
-  /** Users of instances that are dead: evicted, or given the grace. */
-  async #takeOver(): Promise<void> {
-    const { leases, directory, evictions, users, clock, exitGraceMs } = this.#options
-    for (const lease of await leases.takeDead([...directory.leases()])) {
-      const theirs = [...directory.ofLease(lease)]
-      await this.#forEach(theirs, async ({ user_id: userId }) => {
-        const isLost = (record: UserRecord) => record.session?.lease === lease
-        if (exitGraceMs > 0) {
-          const { changed } = await users.change(userId, (record) =>
-            record.session !== null && isLost(record)
-              ? leave(record, record.session, 'instance_lost', exitGraceMs, clock.now())
-              : undefined,
-          )
-          if (changed) this.#offline(userId, 'instance_lost')
-          return
-        }
-        if (await evictions.evict(userId, 'instance_lost', isLost)) this.#offline(userId, 'instance_lost')
-      })
-      if (theirs.length === 0) await leases.forget(lease).catch((error: unknown) => this.#fail(error, 1))
-    }
   }
 
   /** Users who were given time to come back and have not: measured by ourselves, from when we first saw it. */

@@ -34,6 +34,11 @@ export class Records<R> {
     this.#options = options
   }
 
+  /** The record as it was last seen, where one is known without asking. */
+  known(id: string): R | undefined {
+    return this.#options.known?.(id)?.record
+  }
+
   /** The record as it is stored, or a new one. @throws {BusUnavailable} */
   async read(id: string): Promise<Stored<R>> {
     const { bucket, make, known, learned } = this.#options

@@ -45,6 +45,8 @@ export interface RelaysOptions {
   readonly wheel: TimingWheel
   /** This instance's inbox for outcomes. */
   readonly inbox: () => string
+  /** Whether the connections of that lease may still be there: not once it was taken from its instance. */
+  readonly isReachable: (lease: string) => boolean
   /** Hands the notice to a connection, here or on another instance. May throw while NATS is away. */
   readonly deliver: (lease: string, deliver: VoiceDeliver) => void
   /** Resolves when the directory has seen everything that is stored now. */
@@ -164,11 +166,15 @@ export class Relays {
 
   /** A member that was not tried; before nobody is said to be left, the directory is brought up to date. */
   async #next(notice: Notice, tried: ReadonlySet<string>): Promise<UserRecord | undefined> {
+    const { isReachable, upToDate } = this.#options
     const accepts = ({ session, user_id }: UserRecord) =>
-      session !== null && user_id !== notice.about && !tried.has(session.connection)
+      session !== null &&
+      user_id !== notice.about &&
+      !tried.has(session.connection) &&
+      isReachable(session.lease)
     const member = notice.pick(accepts)
     if (member !== undefined) return member
-    await this.#options.upToDate()
+    await upToDate()
     return notice.pick(accepts)
   }
 

@@ -107,6 +107,7 @@ export function create(config: VoiceConfig, overrides: Overrides = {}) {
   const relays: Relays = new Relays({
     ...{ limits: config.relays, clock, wheel },
     inbox: () => leases.own,
+    isReachable: (lease) => !leases.isTaken(lease),
     deliver: (lease, deliver) => peers.deliver(lease, deliver),
     upToDate: () => barrier.pass(),
     count: (outcome) => relayed.inc({ outcome }),
