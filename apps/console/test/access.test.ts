@@ -270,6 +270,32 @@ describe('hostile requests', () => {
   })
 })
 
+test('a flood of refused attempts to sign in does not fill the record: what is too many stands in the log', async () => {
+  const printed: string[] = []
+  const logDestination = { write: (line: string) => void printed.push(line) }
+  const environment = { ...withTokens, LOG_LEVEL: 'info', TRUST_PROXY: '127.0.0.1' }
+  const service = await bootConsole(nats, environment, { logDestination })
+  const bus = new Bus({ url: nats.url, name: 'test' })
+  bus.start()
+  try {
+    await eventually(() => service.bus.connected && bus.connected)
+    const before = (await bus.stream(auditStream).position()).sequence
+    const browser = new Browser(service)
+    for (let each = 0; each < 300; each += 1) {
+      // Each from an address of its own.
+      const headers = { 'x-forwarded-for': `198.51.100.${each % 250}` }
+      expect((await browser.send('POST', '/api/session', { token: 'x' }, headers)).status).toBe(401)
+    }
+    const after = (await bus.stream(auditStream).position()).sequence
+    expect(after - before).toBeGreaterThanOrEqual(200)
+    expect(after - before).toBeLessThan(300)
+    await eventually(() => printed.filter((line) => line.includes('"result":"refused"')).length === 300)
+  } finally {
+    await bus.stop()
+    await service.stop()
+  }
+})
+
 test('a flood of tabs: ten of one user are served, one more is refused, and a closed one makes room', async () => {
   const browser = operator
   const tabs = await Promise.all(Array.from({ length: 14 }, () => browser.live()))

@@ -4,6 +4,7 @@ import { type AuditAct, type AuditRecord, audit, auditStream } from '@carillon/e
 import type { Clock, Logger } from '@carillon/service'
 import type { Audit, AuditEntry } from '../api.ts'
 import { ApiFailure } from '../http/api-failure.ts'
+import { RequestRates } from '../http/request-rates.ts'
 
 export interface Actor {
   readonly user: string
@@ -19,22 +20,29 @@ export interface Act {
 
 export interface AuditLogOptions {
   readonly bus: Bus
-  readonly clock: Pick<Clock, 'now'>
+  readonly clock: Pick<Clock, 'now' | 'monotonic'>
   readonly log: Logger
   readonly instanceId: string
 }
 
 const SERVICE = 'console'
 const DETAIL_LENGTH_MAX = 1_024
+/**
+ * Refusals, which cost nobody a token, that the stream takes in: over its 90 days a quarter of its bytes at most, so
+ * that a flood of them does not push acts out.
+ */
+const REFUSALS = { perSecond: 0.02, burst: 200 } as const
 const PAGE_MAX = 100
 const PAGE_DEFAULT = 50
 
 /** Who did what: a line of the log, and a record in stream AUDIT, both before the act is answered. */
 export class AuditLog {
   readonly #options: AuditLogOptions
+  readonly #refusals: RequestRates
 
   constructor(options: AuditLogOptions) {
     this.#options = options
+    this.#refusals = new RequestRates(REFUSALS, () => options.clock.monotonic())
   }
 
   /**
@@ -60,8 +68,14 @@ export class AuditLog {
   }
 
   /** Records something that changes nothing in the fleet: without NATS, the line of the log has to do. */
-  note(actor: Actor, act: Act, result: 'done' | 'refused', detail?: string): Promise<void> {
-    return this.#try(this.#record(randomUUID(), actor, act, result, detail))
+  note(actor: Actor, act: Act, result: 'done'): Promise<void> {
+    return this.#try(this.#record(randomUUID(), actor, act, result))
+  }
+
+  /** Records what somebody was refused who may be anybody: when there are too many of them, in the log alone. */
+  refused(actor: Actor, act: Act, reason: string): Promise<void> {
+    const record = this.#recordOf(randomUUID(), actor, act, 'refused', reason)
+    return this.#try(this.#refusals.take('') ? this.#store(record) : Promise.resolve(this.#print(record)))
   }
 
   /** A page of the records, newest first. @throws {ApiFailure} without NATS */
@@ -91,15 +105,19 @@ export class AuditLog {
     return { entries, ...(more && { before: first }) }
   }
 
-  async #record(
+  #record(id: string, actor: Actor, act: Act, result: AuditRecord['result'], detail?: string): Promise<void> {
+    return this.#store(this.#recordOf(id, actor, act, result, detail))
+  }
+
+  #recordOf(
     id: string,
     actor: Actor,
     { act, target }: Act,
     result: AuditRecord['result'],
     detail?: string,
-  ): Promise<void> {
-    const { bus, clock, log, instanceId } = this.#options
-    const record: AuditRecord = {
+  ): AuditRecord {
+    const { clock, instanceId } = this.#options
+    return {
       act_id: id,
       act,
       user: actor.user.slice(0, DETAIL_LENGTH_MAX),
@@ -111,8 +129,17 @@ export class AuditLog {
       at: clock.now(),
       instance_id: instanceId,
     }
-    log.info({ audit: record }, 'an act of an operator')
-    await bus.publishStored(audit.record, { service: SERVICE, act }, record, { messageId: `${id}.${result}` })
+  }
+
+  #print(record: AuditRecord): void {
+    this.#options.log.info({ audit: record }, 'an act of an operator')
+  }
+
+  async #store(record: AuditRecord): Promise<void> {
+    this.#print(record)
+    const { act, act_id, result } = record
+    const messageId = `${act_id}.${result}`
+    await this.#options.bus.publishStored(audit.record, { service: SERVICE, act }, record, { messageId })
   }
 
   async #require(recorded: Promise<void>, otherwise: string): Promise<void> {

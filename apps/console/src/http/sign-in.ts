@@ -67,7 +67,7 @@ export function addSignIn(http: FastifyInstance, options: SignInOptions): void {
       identity = await identify(token)
     } catch (error) {
       const reason = error instanceof ApiFailure ? error.message : 'internal error'
-      await audit.note(actorOf(request), { act: 'sign_in', target: {} }, 'refused', reason)
+      await audit.refused(actorOf(request), { act: 'sign_in', target: {} }, reason)
       throw error
     }
     if (request.session !== undefined) sessions.close(request.session)
