@@ -86,6 +86,12 @@ describe('the life of a connection', () => {
     expect(run([...opened, [300, ended(1012)], [301, { type: 'reconnect' }]]).effects).toEqual(['prepare'])
   })
 
+  test('reconnect does not undo the end, and does not begin what was not begun', () => {
+    expect(run([[0, { type: 'reconnect' }]])).toMatchObject({ life: { type: 'idle' }, effects: [] })
+    const over = [...opened, [300, ended(4403)], [301, { type: 'reconnect' }]] as const
+    expect(run(over)).toMatchObject({ life: { type: 'closed' }, effects: [] })
+  })
+
   test('whatever happens in whatever order, every wait has an end, and close is final', () => {
     const input = fc.oneof(
       fc.constantFrom<Input>(

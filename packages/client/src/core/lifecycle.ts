@@ -87,6 +87,8 @@ export function step(life: Lifecycle, input: Input, nowMs: number, policy: Polic
     case 'tick':
       return tick(life, nowMs, policy)
     case 'reconnect': {
+      // What is over begins again by `connect` alone: a network that is back does not undo it.
+      if (life.type === 'idle' || life.type === 'closed') return [life, []]
       const [next, effects] = attempt(0, nowMs, policy)
       const close = { code: 1000, reason: 'reconnecting' }
       return [
