@@ -44,6 +44,8 @@ export interface ProtocolInfo {
   readonly closeCodes: CloseCodes
 }
 
+const CONNECT_TIMEOUT_MS = 15_000
+
 /**
  * One connection that comes back by itself. The protocols' classes add what is said over it: the hooks below are called
  * in the order `opened`, `received` …, `lost`, for each connection anew.
@@ -93,7 +95,10 @@ export abstract class Client<Events extends ConnectionEvents> extends Emitter<Ev
     return settled
   }
 
-  /** Drops the connection and opens another one now: when the network has changed, or is back. */
+  /**
+   * Drops the connection and opens another one now: when the network has changed, or is back. Before `connect()` and
+   * after the end it does nothing.
+   */
   reconnect(): void {
     this.#input({ type: 'reconnect' })
   }
@@ -160,7 +165,7 @@ export abstract class Client<Events extends ConnectionEvents> extends Emitter<Ev
   // The shell around the life cycle: one input at a time, then its effects.
 
   #policy(): Policy {
-    const { reconnect, connectTimeoutMs = 15_000 } = this.#options
+    const { reconnect, connectTimeoutMs = CONNECT_TIMEOUT_MS } = this.#options
     return {
       closeCodes: this.#info.closeCodes,
       backOff: { ...defaultBackOff, ...reconnect },
@@ -212,10 +217,10 @@ export abstract class Client<Events extends ConnectionEvents> extends Emitter<Ev
     this.#release()
     const attempt = new AbortController()
     this.#attempt = attempt
-    const { endpoint, token } = this.#options
+    const { endpoint, token, connectTimeoutMs = CONNECT_TIMEOUT_MS } = this.#options
     try {
       const [base, credential] = await Promise.all([
-        findEndpoint(endpoint, this.#info.service, attempt.signal),
+        findEndpoint(endpoint, this.#info.service, attempt.signal, connectTimeoutMs / 3),
         askToken(token),
       ])
       if (!attempt.signal.aborted) this.#input({ type: 'prepared', url: this.url(base, credential) })

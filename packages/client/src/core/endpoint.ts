@@ -18,6 +18,7 @@ export type Endpoint = string | (() => string | Promise<string>) | Discovery
 
 /**
  * The base URL to connect to, without a slash at its end.
+ * @param timeoutMs after which the fallback URL is taken, where there is one
  * @param service discovery's name of it: `auction`, `quote`, `voice`, `im` or `campus`
  * @throws {ClientError} `endpoint_unavailable`
  */
@@ -25,17 +26,38 @@ export async function findEndpoint(
   endpoint: Endpoint,
   service: string,
   signal: AbortSignal,
+  timeoutMs: number,
 ): Promise<string> {
   try {
     if (typeof endpoint === 'string') return base(endpoint)
     if (typeof endpoint === 'function') return base(await endpoint())
-    return await ask(endpoint, service, signal).catch((error) => {
-      if (endpoint.fallbackUrl === undefined) throw error
-      return base(endpoint.fallbackUrl)
-    })
+    const { fallbackUrl } = endpoint
+    if (fallbackUrl === undefined) return await ask(endpoint, service, signal)
+    return await within(timeoutMs, signal, (signal) => ask(endpoint, service, signal)).catch(() =>
+      base(fallbackUrl),
+    )
   } catch (error) {
     throw new ClientError('endpoint_unavailable', messageOf(error), { cause: error })
   }
+}
+
+/** @throws when the time is over, or the signal says so: also where a function of the application never settles. */
+function within<T>(
+  timeoutMs: number,
+  signal: AbortSignal,
+  work: (signal: AbortSignal) => Promise<T>,
+): Promise<T> {
+  const ending = new AbortController()
+  const end = () => ending.abort()
+  const timer = setTimeout(end, timeoutMs)
+  signal.addEventListener('abort', end)
+  const ended = new Promise<never>((_, reject) => {
+    ending.signal.addEventListener('abort', () => reject(new Error('discovery does not answer')))
+  })
+  return Promise.race([work(ending.signal), ended]).finally(() => {
+    clearTimeout(timer)
+    signal.removeEventListener('abort', end)
+  })
 }
 
 async function ask(discovery: Discovery, service: string, signal: AbortSignal): Promise<string> {
