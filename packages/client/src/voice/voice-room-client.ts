@@ -78,6 +78,8 @@ export class VoiceRoomClient extends Client<VoiceEvents> {
   /** The server's first frame says who may stay. */
   protected override opened(): void {
     this.#session = { sid: this.#sid, onlineToken: '' }
+    // A clock that was ahead once does not sign all frames to come.
+    this.#lastTimestamp = 0
   }
 
   protected override lost(): void {
@@ -131,7 +133,7 @@ export class VoiceRoomClient extends Client<VoiceEvents> {
   #refused(reason: string): void {
     this.fail('refused', reason)
     // Nothing that is sent over this connection counts any more; the next one has a new sid.
-    if (reason.startsWith('sid has expired')) this.reconnect()
+    if (reason.startsWith('sid has expired')) this.drop(1006, reason)
   }
 
   async #relay(notice: Notice): Promise<void> {
