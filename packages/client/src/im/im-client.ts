@@ -178,6 +178,11 @@ export class ImClient extends Client<ImEvents> {
     return this.#requests.ask('CustomRequest', body, { idempotent: false, timeoutMs })
   }
 
+  override connect(): Promise<void> {
+    this.#requests.open()
+    return super.connect()
+  }
+
   protected override url(base: string, token: string): string {
     const { userId, platform, deviceId } = this.#options
     const { networkUsed = 'unknown', deviceModel = 'unknown', osVersion = 'unknown' } = this.#options

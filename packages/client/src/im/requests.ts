@@ -41,7 +41,10 @@ export class Requests {
     { readonly request: Request; readonly timer: ReturnType<typeof setTimeout> }
   >()
   #waiting: Request[] = []
+  /** To be asked again after a while. */
+  readonly #pausing = new Map<Request, ReturnType<typeof setTimeout>>()
   #connected = false
+  #closed = false
   #count = 0
   #timer: ReturnType<typeof setTimeout> | undefined
 
@@ -57,6 +60,7 @@ export class Requests {
   /** The answer's data. @throws {ClientError} with the answer's code by name, or `unanswered` */
   ask(event: RequestEvent, data: Uint8Array, options: RequestOptions): Promise<Uint8Array> {
     return new Promise((resolve, reject) => {
+      if (this.#closed) return reject(closed())
       if (this.#waiting.length >= WAITING_MAX) {
         return reject(new ClientError('queue_full', `more than ${WAITING_MAX} requests wait`))
       }
@@ -64,6 +68,11 @@ export class Requests {
       this.#waiting.push({ event, data, options, deadlineMs, attempts: 0, resolve, reject })
       this.#run()
     })
+  }
+
+  /** A connection is being made: what is asked may wait for it. */
+  open(): void {
+    this.#closed = false
   }
 
   connected(): void {
@@ -86,10 +95,12 @@ export class Requests {
 
   /** Nothing will be answered any more. */
   close(): void {
+    this.#closed = true
     this.lost()
     clearTimeout(this.#timer)
-    for (const request of this.#waiting.splice(0))
-      request.reject(new ClientError('closed', 'the client is closed'))
+    for (const timer of this.#pausing.values()) clearTimeout(timer)
+    for (const request of [...this.#waiting.splice(0), ...this.#pausing.keys()]) request.reject(closed())
+    this.#pausing.clear()
   }
 
   /** A ResponseBody. @throws if the bytes are none. */
@@ -110,10 +121,12 @@ export class Requests {
 
   #again(request: Request): void {
     const delayMs = Math.random() * Math.min(RETRY_MS_MAX, RETRY_MS * 2 ** Math.min(request.attempts, 10))
-    setTimeout(() => {
+    const timer = setTimeout(() => {
+      this.#pausing.delete(request)
       this.#waiting.unshift(request)
       this.#run()
     }, delayMs)
+    this.#pausing.set(request, timer)
   }
 
   #run(): void {
@@ -148,6 +161,7 @@ export class Requests {
   }
 }
 
+const closed = () => new ClientError('closed', 'the client is closed')
 const unanswered = () =>
   new ClientError('unanswered', 'the request was not answered; it may have been carried out')
 
