@@ -1,6 +1,6 @@
 import { expect, test } from '@jest/globals'
 import fc from 'fast-check'
-import { Conversation } from '../src/im/conversation.ts'
+import { Conversation, EarlyBudget } from '../src/im/conversation.ts'
 import type { Message } from '../src/im/im.ts'
 
 const message = (seq: number) =>
@@ -60,4 +60,26 @@ test('what was before the user joined is not asked for', () => {
   const conversation = new Conversation('c', 2)
   conversation.reaches(500, 502)
   expect(conversation.missing()).toEqual([501, 502])
+})
+
+test('what waits is bounded over all conversations, and what was not kept is fetched', () => {
+  const budget = new EarlyBudget()
+  const conversations = Array.from({ length: 40 }, (_, i) => new Conversation(`c${i}`, 0, budget))
+  for (const each of conversations) for (let seq = 1; seq <= 400; seq++) each.add(message(seq))
+  expect(budget.left).toBe(0)
+  const missing = conversations.map((each) => each.missing().length)
+  expect(missing.filter((count) => count > 0).length).toBeGreaterThan(20)
+  for (const each of conversations) {
+    const got = taken(each)
+    for (let seqs = each.missing(); seqs.length > 0; seqs = each.missing()) {
+      for (const seq of seqs) each.add(message(seq), true)
+      got.push(...taken(each))
+    }
+    expect(got).toEqual(Array.from({ length: 400 }, (_, i) => i + 1))
+  }
+  expect(budget).toEqual(new EarlyBudget())
+  const [left] = conversations as [Conversation]
+  left.add(message(500))
+  left.clear()
+  expect(budget).toEqual(new EarlyBudget())
 })

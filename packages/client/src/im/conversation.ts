@@ -2,6 +2,13 @@ import type { Message } from './im.ts'
 
 /** Messages that came too early and wait for those before them; what is beyond is fetched when its turn comes. */
 const EARLY_MAX = 500
+const EARLY_OF_ALL_MAX = 5_000
+
+/** How many messages all conversations together may still let wait. */
+export class EarlyBudget {
+  left = EARLY_OF_ALL_MAX
+}
+
 /** Places that are asked for at once; the server takes 200. */
 const FETCH_MAX = 100
 
@@ -20,9 +27,12 @@ export class Conversation {
   newest = 0
   readonly #early = new Map<number, Message | typeof NOTHING>()
 
-  constructor(convId: string, position?: number) {
+  readonly #budget: EarlyBudget
+
+  constructor(convId: string, position?: number, budget = new EarlyBudget()) {
     this.convId = convId
     this.position = position
+    this.#budget = budget
   }
 
   /** A message that was pushed, or fetched because it was missing. */
@@ -32,7 +42,9 @@ export class Conversation {
     // Without a known beginning, the first message that comes is the first one.
     this.position ??= seq - 1
     this.newest = Math.max(this.newest, seq)
-    if (seq <= this.position || (this.#early.size >= EARLY_MAX && !wasMissing)) return
+    const isFull = this.#early.size >= EARLY_MAX || this.#budget.left <= 0
+    if (seq <= this.position || (isFull && !wasMissing)) return
+    if (!this.#early.has(seq)) this.#budget.left -= 1
     this.#early.set(seq, isPlaceholder(message) ? NOTHING : message)
   }
 
@@ -42,7 +54,12 @@ export class Conversation {
     if (!Number.isSafeInteger(maxSeq) || !Number.isSafeInteger(minSeq) || maxSeq <= 0) return
     this.position = Math.max(this.position ?? maxSeq, Math.min(minSeq, maxSeq))
     this.newest = Math.max(this.newest, maxSeq)
-    for (const seq of this.#early.keys()) if (seq <= this.position) this.#early.delete(seq)
+    for (const seq of this.#early.keys()) if (seq <= this.position) this.#drop(seq)
+  }
+
+  /** Lets go of what waits. */
+  clear(): void {
+    for (const seq of [...this.#early.keys()]) this.#drop(seq)
   }
 
   /** The next message, if it is here. The place counts as handed out. */
@@ -51,7 +68,7 @@ export class Conversation {
       const next = this.#early.get(this.position + 1)
       if (next === undefined) return undefined
       this.position += 1
-      this.#early.delete(this.position)
+      this.#drop(this.position)
       if (next !== NOTHING) return next
     }
     return undefined
@@ -66,6 +83,10 @@ export class Conversation {
       if (!this.#early.has(seq)) seqs.push(seq)
     }
     return seqs
+  }
+
+  #drop(seq: number): void {
+    if (this.#early.delete(seq)) this.#budget.left += 1
   }
 }
 

@@ -1,7 +1,7 @@
 import { Client, type ClientOptions, type ConnectionEvents } from '../core/client.ts'
 import { ClientError, messageOf } from '../core/errors.ts'
 import { EventStream, type StreamOptions } from '../core/event-stream.ts'
-import { Conversation } from './conversation.ts'
+import { Conversation, EarlyBudget } from './conversation.ts'
 import { imCloseCodes, type Message, messages, type Notice, type OutgoingMessage, pushes } from './im.ts'
 import { Notices } from './notices.ts'
 import { decode, encode } from './protobuf.ts'
@@ -54,6 +54,7 @@ export class ImClient extends Client<ImEvents> {
   )
   readonly #notices: Notices | undefined
   readonly #conversations = new Map<string, Conversation>()
+  readonly #early = new EarlyBudget()
   readonly #advancing = new Set<Conversation>()
   readonly #streams = new Map<EventStream<Message>, string | undefined>()
   /** Messages that have no place, by serverMsgId: the last ones, to tell doubles. */
@@ -88,7 +89,7 @@ export class ImClient extends Client<ImEvents> {
     if (this.#conversations.size >= CONVERSATIONS_MAX) {
       throw new ClientError('invalid_argument', `more than ${CONVERSATIONS_MAX} conversations`)
     }
-    this.#conversations.set(convId, new Conversation(convId, position))
+    this.#conversations.set(convId, new Conversation(convId, position, this.#early))
     if (this.state.type === 'open') void this.#sync([convId])
   }
 
@@ -248,10 +249,10 @@ export class ImClient extends Client<ImEvents> {
       else {
         const { convId } = message
         const known = this.#conversations.get(convId)
-        const conversation = known ?? new Conversation(convId)
-        if (known === undefined && this.#conversations.size < CONVERSATIONS_MAX) {
-          this.#conversations.set(convId, conversation)
-        }
+        const isKept = this.#conversations.size < CONVERSATIONS_MAX
+        const conversation =
+          known ?? new Conversation(convId, undefined, isKept ? this.#early : new EarlyBudget())
+        if (known === undefined && isKept) this.#conversations.set(convId, conversation)
         conversation.add(message)
         void this.#advance(conversation)
       }
@@ -307,7 +308,10 @@ export class ImClient extends Client<ImEvents> {
     } catch (error) {
       const { code } = error as ClientError
       // No member any more.
-      if (code === 'AuthError') this.#conversations.delete(conversation.convId)
+      if (code === 'AuthError') {
+        this.#conversations.delete(conversation.convId)
+        conversation.clear()
+      }
       if (this.state.type === 'open') this.fail(code, messageOf(error))
     } finally {
       this.#advancing.delete(conversation)
