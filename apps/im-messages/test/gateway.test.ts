@@ -74,6 +74,10 @@ describe.each(engines)('what gateways need, on %s', (engine) => {
     expect(all.map(({ userId }) => userId).sort()).toEqual([...members, 'late'].sort())
     expect(all.find(({ userId }) => userId === 'late')?.minSeq).toBe('1')
     expect(await get({ convId: 'group:none' })).toMatchObject({ error_code: -1 })
+    expect(await get({ convId: "group:\0'" })).toMatchObject({
+      error_code: -1,
+      error_reason: 'convId: not a conversation',
+    })
   })
 
   test('changes of members are told in their order, before the messages that follow them', async () => {

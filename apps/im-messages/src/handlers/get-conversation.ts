@@ -1,4 +1,5 @@
 import type { ConvQuery, ConvState } from '@carillon/events'
+import { parseConversationId } from '../conversation-id.ts'
 import type { Database } from '../database/database.ts'
 import { limits } from '../limits.ts'
 import { badRequest } from '../refusal.ts'
@@ -9,6 +10,7 @@ export async function getConversation(
   database: Database,
   { convId, after = '' }: ConvQuery,
 ): Promise<Omit<ConvState, 'error_code' | 'error_reason'>> {
+  if (parseConversationId(convId) === undefined) throw badRequest('convId: not a conversation')
   return database.run(async (session) => {
     const size = await conversationSize(session, convId)
     if (size === undefined) throw badRequest(`there is no conversation ${convId}`)

@@ -145,7 +145,8 @@ export abstract class Client<Events extends ConnectionEvents> extends Emitter<Ev
     const socket = this.#socket
     if (socket?.readyState !== 1) throw new ClientError('not_connected', 'the connection is not open')
     const { sendBufferBytesMax = 1_048_576 } = this.#options
-    if (socket.bufferedAmount + data.length > sendBufferBytesMax) {
+    const { length: bytes } = typeof data === 'string' ? new TextEncoder().encode(data) : data
+    if (socket.bufferedAmount + bytes > sendBufferBytesMax) {
       throw new ClientError('send_buffer_full', `more than ${sendBufferBytesMax} bytes wait to be sent`)
     }
     socket.send(data)

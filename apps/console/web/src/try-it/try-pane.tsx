@@ -8,6 +8,8 @@ import type { TryClient, TryProtocol, Values, Watcher } from './protocol.ts'
 
 export function TryPane({ protocol }: { protocol: TryProtocol }) {
   const client = useRef<TryClient>(undefined)
+  /** Counts connects and closes: what an earlier one brings after that is closed at once. */
+  const attempt = useRef(0)
   const [user, setUser] = useState(protocol.exampleUser)
   const [state, setState] = useState<ConnectionState['type']>('idle')
   const [log, setLog] = useState<readonly LogEntry[]>([])
@@ -15,7 +17,7 @@ export function TryPane({ protocol }: { protocol: TryProtocol }) {
     Object.fromEntries(protocol.fields.map(({ name, example }) => [name, example])),
   )
   // The connection does not outlive the pane.
-  useEffect(() => () => client.current?.close(), [])
+  useEffect(() => () => close(), [])
 
   const add = (kind: LogEntry['kind'], data: string | Uint8Array) =>
     setLog((log) => addEntry(log, kind, data))
@@ -31,14 +33,25 @@ export function TryPane({ protocol }: { protocol: TryProtocol }) {
 
   async function connect(event: SubmitEvent): Promise<void> {
     event.preventDefault()
-    client.current?.close()
+    close()
     setState('connecting')
+    const current = attempt.current
     try {
-      client.current = await protocol.open(user, watcher)
+      const opened = await protocol.open(user, watcher)
+      if (attempt.current === current) client.current = opened
+      else opened.close()
     } catch (error) {
+      if (attempt.current !== current) return
       setState('closed')
       add('error', messageOf(error))
     }
+  }
+
+  function close(): void {
+    attempt.current += 1
+    client.current?.close()
+    client.current = undefined
+    setState('closed')
   }
 
   async function act(name: string): Promise<void> {
@@ -67,7 +80,7 @@ export function TryPane({ protocol }: { protocol: TryProtocol }) {
           />
         </label>
         {connected ? (
-          <button key="close" type="button" onClick={() => client.current?.close()}>
+          <button key="close" type="button" onClick={close}>
             Close
           </button>
         ) : (
