@@ -104,3 +104,41 @@ test.each<[string, (a: VoiceClient, instance: AppProcess) => void]>([
     }
   },
 )
+
+test('an instance is lost with all but one of a room: that one is told of each, and nobody who is lost is tried', async () => {
+  // The lost ones are not evicted for anything else before.
+  const environment = { ...testEnvironment('VOICE', nats), ...TIMES, VOICE_HEARTBEAT_TIMEOUT_MS: '60000' }
+  const instance = await AppProcess.start('voice-room-ws', 'VOICE', environment)
+  const room = 'room of the lost'
+  const lost = ['L1', 'L2', 'L3', 'L4', 'L5', 'L6']
+  const clients: VoiceClient[] = []
+  for (const userId of lost) clients.push(await VoiceClient.connect(instance, userId))
+  const left = await VoiceClient.connect(other, 'left')
+  const pinging = setInterval(() => left.ping(), 300)
+  try {
+    for (const user_id of [...lost, 'left'])
+      bus.publish(
+        voice.room,
+        { channelName: room, action: 'enter_room' },
+        { user_id },
+        { headers: { 'Carillon-Delivery': 'broadcast' } },
+      )
+    await eventually(() => [...other.directory.members(room)].length === lost.length + 1)
+    const before = await redriven()
+    await instance.stop('SIGKILL')
+    await eventually(() => lost.every((userId) => exitsOf(left, userId).length > 0))
+    for (const userId of lost) left.report('exit_room_report', userId)
+    await eventually(() => other.relays.open === 0)
+    expect((await redriven()) - before).toBe(0)
+  } finally {
+    clearInterval(pinging)
+    left.kill()
+    for (const client of clients) client.kill()
+    await instance.stop('SIGKILL')
+  }
+})
+
+async function redriven(): Promise<number> {
+  const text = await (await fetch(`http://127.0.0.1:${other.adminPort}/metrics`)).text()
+  return Number(/relays_total\{[^}]*outcome="redriven"[^}]*\} (\d+)/.exec(text)?.[1] ?? 0)
+}
