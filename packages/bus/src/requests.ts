@@ -52,7 +52,10 @@ export class Requests {
     const nats = sendable(this.#connection, subject, bytes)
     let reply: Msg
     try {
-      reply = await nats.request(subject, bytes, { timeout, ...withHeaders(headers) })
+      reply =
+        channel.stream?.acknowledges === false
+          ? await pastAcknowledgements(nats, subject, bytes, timeout, headers)
+          : await nats.request(subject, bytes, { timeout, ...withHeaders(headers) })
     } catch (error) {
       throw translate(error, nats, subject, timeout)
     }
@@ -97,6 +100,38 @@ export function sendable(connection: Connection, subject: string, bytes: Uint8Ar
   const bytesMax = nats.info?.max_payload ?? Number.POSITIVE_INFINITY
   if (bytes.length > bytesMax) throw new PayloadTooLarge(subject, bytes.length, bytesMax)
   return nats
+}
+
+/**
+ * A request whose subject a stream keeps that acknowledges nothing. Where such a stream has replicas, nats-server
+ * (2.15 as well) acknowledges it all the same when it has seen the message's id before: `duplicate: true`. That is not
+ * the answer, which comes from whoever works on the message.
+ */
+async function pastAcknowledgements(
+  nats: NatsConnection,
+  subject: string,
+  bytes: Uint8Array,
+  timeoutMs: number,
+  headers: Headers | undefined,
+): Promise<Msg> {
+  const replies = await nats.requestMany(subject, bytes, {
+    strategy: 'timer',
+    maxWait: timeoutMs,
+    ...withHeaders(headers),
+  })
+  for await (const reply of replies) if (!isDuplicate(reply)) return reply
+  throw new RequestTimeout(subject, timeoutMs)
+}
+
+function isDuplicate(reply: Msg): boolean {
+  const text = reply.string()
+  if (!text.includes('"duplicate"')) return false
+  try {
+    const { stream, duplicate } = JSON.parse(text)
+    return typeof stream === 'string' && duplicate === true
+  } catch {
+    return false
+  }
 }
 
 function answerOf<P extends string, Q, A>(channel: RequestChannel<P, Q, A>, reply: Msg): A {
