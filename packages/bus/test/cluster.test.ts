@@ -1,4 +1,4 @@
-import { auction, auctionStream, type BucketDefinition, json } from '@carillon/events'
+import { auction, auctionStream, type BucketDefinition, json, voice, voiceWorkStream } from '@carillon/events'
 import { eventually, NatsCluster, requestRaw } from '@carillon/testkit'
 import { afterEach, beforeEach, expect, test } from '@jest/globals'
 import { Type } from 'typebox'
@@ -211,3 +211,36 @@ test('compare-and-set counts right while the leader of the bucket is killed', as
   expect(final).toBeGreaterThanOrEqual(counted)
   expect(final).toBeLessThanOrEqual(counted + uncertain)
 }, 180_000)
+
+test('asked again with the same id: the acknowledgement of the duplicate is passed over for the answer', async () => {
+  const bus = await connect(cluster.url)
+  const stream = bus.stream(voiceWorkStream)
+  await eventually(() => stream.ensure().then(() => true), SLOW_MS)
+  let answers = false
+  bus.subscribe<string, unknown>(
+    voice.room as never,
+    {},
+    ({ replyTo }) => {
+      // Well behind the server's own reply.
+      const answer = { delivered: true, relay_user_id: '2', confirmed: true }
+      if (answers) setTimeout(() => bus.answer(voice.room, replyTo as string, answer), 500)
+    },
+    { requestsOnly: true },
+  )
+  const params = { channelName: 'r', action: 'send_topic_msg' } as const
+  const ask = (timeoutMs: number) =>
+    bus.request(
+      voice.room,
+      params,
+      { user_id: 1, content: 'x' },
+      { timeoutMs, headers: { 'Nats-Msg-Id': '1' } },
+    )
+  // Stored, and not answered: from now on the id is known.
+  await eventually(async () => {
+    await ask(500).catch(() => {})
+    return (await stream.position()).sequence === 1
+  }, SLOW_MS)
+  answers = true
+  await expect(ask(SLOW_MS)).resolves.toEqual({ delivered: true, relay_user_id: '2', confirmed: true })
+  expect((await stream.position()).sequence).toBe(1)
+})
