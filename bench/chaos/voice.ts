@@ -16,6 +16,7 @@ const STOPPED_MS = 40_000
 const OUTAGE_MS = 60_000
 /** With leaders of NATS that are killed meanwhile, everything may take so much longer. */
 const SETTLED_WITH_NATS_MS = 90_000
+const LOOK_AGAIN_MS = 30_000
 const NODES = [0, 1, 2]
 const LEADER_KILL_MS = 5_000
 /** After an instance wakes, or a server comes back: time for what must not happen. */
@@ -197,12 +198,19 @@ async function settled(
       publishing = false
     }
     const now = performance.now()
-    const evictions = await fleet.evictionDifferences().catch((error: Error) => [error.message])
+    let looked = true
+    const evictions = await fleet.evictionDifferences().catch((error: Error) => {
+      looked = false
+      return [error.message]
+    })
     const notices = fleet.openNotices()
     if (evictions.length === 0 && notices.length === 0 && !publishing)
       return fleet.late(faultOverAtMs, withinMs)
-    const isEvictionsTimeOver = evictions.length > 0 && now > faultOverAtMs + withinMs
-    if (isEvictionsTimeOver || now > stopPublishingAtMs + withinMs) return [...evictions, ...notices]
+    // A look that failed, in an election perhaps, says nothing about evictions: another one is waited for.
+    const graceMs = looked ? 0 : LOOK_AGAIN_MS
+    const isEvictionsTimeOver = evictions.length > 0 && now > faultOverAtMs + withinMs + graceMs
+    if (isEvictionsTimeOver || now > stopPublishingAtMs + withinMs + graceMs)
+      return [...evictions, ...notices]
     await sleep(250)
   }
 }
