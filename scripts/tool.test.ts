@@ -13,6 +13,12 @@ describe('the command-line tool', () => {
     [['token', 'nonsense', '--user', '1'], 2, "unknown command 'nonsense'"],
     [['token', 'auction', '--user', '1', '--ttl', 'x'], 2, '--ttl must be a whole number above 0, not x'],
     [['connect', 'discovery'], 2, 'auction|auction-push'],
+    [['connect', 'auction', '--url', 'nonsense'], 1, 'nonsense is not reachable: '],
+    [
+      ['connect', 'im', '--url', 'ws://127.0.0.1:1'],
+      1,
+      'ws://127.0.0.1:1 is not reachable: connect ECONNREFUSED',
+    ],
     [['demo', 'quotes', '--seed', '0'], 2, '--seed must be a whole number above 0, not 0'],
     [['publish', 'auction.bid', '1', '{}', '--header', 'x'], 2, 'It must be "Name: value"'],
     [['token', 'auction'], 2, "required option '--user <id>'"],

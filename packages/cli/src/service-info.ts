@@ -72,20 +72,18 @@ export interface ClientInfo {
   /** The path and query that a client connects to. */
   path(request: CredentialRequest, credential: string): string
   /**
-   * A client in the terminal, until its connection ends or the user ends it; default: a WebSocket client that
-   * prints frames as they come and sends lines as they are typed. `runLineClient` makes others.
+   * A client in the terminal, until its connection ends or the user ends it: prints what comes, sends what is typed.
    * @throws {ToolError} where the server ended it.
    */
-  connect?(target: ConnectTarget): Promise<void>
+  connect(target: ConnectTarget): Promise<void>
 }
 
 export interface ConnectTarget {
   readonly request: CredentialRequest
-  readonly credential: string
+  /** One for each attempt to connect. */
+  readonly createCredential: () => string | Promise<string>
   /** Without a path: `ws://127.0.0.1:12029`. */
   readonly baseUrl: string
-  /** With the client's path and credentials. */
-  readonly url: string
   readonly print: Print
 }
 

@@ -1,5 +1,4 @@
 import type { Command } from 'commander'
-import { runLineClient } from '../client/line-client.ts'
 import { baseUrlOf, type OptionValues, type Print } from '../service-info.ts'
 import { addCredentialCommand, credentialRequest, servicesWithClients } from './credential.ts'
 
@@ -17,16 +16,11 @@ export function addConnectCommand(tool: Command, print: Print): void {
       .option('--url <url>', 'where to, without a path', baseUrlOf(service))
       .action(async ({ url, ...options }: OptionValues) => {
         const request = credentialRequest(options)
-        const credential = await client.createCredential(request)
+        const createCredential = () => client.createCredential(request)
+        // Where an option makes no sense, that is said before anything is connected.
+        await createCredential()
         const baseUrl = (url as string).replace(/\/$/, '')
-        const target = {
-          request,
-          credential,
-          baseUrl,
-          url: baseUrl + client.path(request, credential),
-          print,
-        }
-        await (client.connect ? client.connect(target) : runLineClient(target))
+        await client.connect({ request, createCredential, baseUrl, print })
       })
   }
 }

@@ -17,6 +17,7 @@ export const auction: ServiceInfo = {
       return signClaims(request, { sub: request.user, created: nowMs, exp })
     },
     path: (_request, token) => `/ws/${token}`,
+    connect: async (target) => (await import('./auction/client.ts')).runAuctionClient(target),
   },
   examples: () => [
     {

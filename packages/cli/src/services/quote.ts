@@ -24,6 +24,7 @@ export const quote: ServiceInfo = {
       })
     },
     path: (_request, token) => `/quote/do-not-look-back?authorization=bearer%20${token}`,
+    connect: async (target) => (await import('./quote/client.ts')).runQuoteClient(target),
   },
   demo: {
     description: 'quotes of some hundred markets: some are lively, some sleep, some lock and open again',

@@ -1,8 +1,5 @@
 import { DEVELOPMENT_SECRET, mintSid } from '@carillon/auth'
-import { runLineClient } from '../client/line-client.ts'
-import { baseUrlOf, type ConnectTarget, type ServiceInfo } from '../service-info.ts'
-import { ToolError } from '../tool-error.ts'
-import { signOptions, VoiceMember } from './voice/voice-member.ts'
+import { baseUrlOf, type ServiceInfo } from '../service-info.ts'
 
 const secretOf = (env: NodeJS.ProcessEnv) => env.VOICE_SID_SECRET || DEVELOPMENT_SECRET
 
@@ -17,7 +14,7 @@ export const voice: ServiceInfo = {
     createCredential: ({ user, ttlSeconds, env }) =>
       mintSid(secretOf(env), user, Math.floor(Date.now() / 1_000) + ttlSeconds),
     path: (_request, sid) => `/?sid=${encodeURIComponent(sid)}`,
-    connect: connectAsMember,
+    connect: async (target) => (await import('./voice/client.ts')).runVoiceClient(target),
   },
   demo: {
     description: 'a room in which a few members live: they talk, take seats, give, and come and go',
@@ -39,28 +36,4 @@ export const voice: ServiceInfo = {
       text: `npm run carillon -- publish voice.room lobby send_topic_msg '{"user_id":1,"nickname":"Ben","content":"hello"}'`,
     },
   ],
-}
-
-/** Signs, pings and reports by itself; a typed line is a frame's fields, to be completed and signed. */
-function connectAsMember(target: ConnectTarget): Promise<void> {
-  const member = new VoiceMember(target.credential, signOptions(target.request.env))
-  return runLineClient(target, {
-    opened: () => () => member.stop(),
-    received(data, _isBinary, send) {
-      const text = String(data)
-      const sent = member.received(text, send)
-      return sent === undefined ? text : `${text}\n→ ${sent}`
-    },
-    typed(line, send) {
-      let fields: unknown
-      try {
-        fields = JSON.parse(line)
-      } catch {
-        throw new ToolError(
-          'type a JSON object, such as {"action":"ping"}; token, sid, time and sign are added',
-        )
-      }
-      send(member.frame(fields as Record<string, string>))
-    },
-  })
 }

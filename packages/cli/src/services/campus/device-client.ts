@@ -19,10 +19,10 @@ export function connectDevice(baseUrl: string, path: string): Socket {
 
 /** A device in the terminal: it answers everything that comes. */
 export async function runDeviceClient(target: ConnectTarget): Promise<void> {
-  const { baseUrl, credential, print, request } = target
+  const { baseUrl, createCredential, print, request } = target
   const socket = connectDevice(baseUrl, '/socket/socket.io')
   let asleep = false
-  socket.on('connect', () => socket.emit('authentication', { signature: credential }))
+  socket.on('connect', async () => socket.emit('authentication', { signature: await createCredential() }))
   socket.onAny((event: string, ...args: unknown[]) => {
     const callback = args.at(-1)
     const body = args.filter((arg) => typeof arg !== 'function')

@@ -3,15 +3,24 @@ import { im } from '@carillon/codec'
 const { ActiveEvent, PushEvent } = im
 const { Code } = im.ResponseBody
 
-/** A server's binary frame as lines to read. */
-export function describeFrame(frame: Uint8Array): string {
+/**
+ * A server's binary frame as lines to read.
+ * @param wanted whether the answer to that request is; where it is not, there is nothing to read: undefined
+ */
+export function describeFrame(
+  frame: Uint8Array,
+  wanted: (reqId: string) => boolean = () => true,
+): string | undefined {
   try {
     const { event, data } = im.PushBody.decode(frame)
     if (event === PushEvent.PushMsgDataList)
       return im.MsgDataList.decode(data).msgDataList.map(describeMessage).join('\n')
     if (event === PushEvent.PushNoticeDataList)
       return im.NoticeDataList.decode(data).noticeDataList.map(describeNotice).join('\n')
-    if (event === PushEvent.PushResponseBody) return describeResponse(im.ResponseBody.decode(data))
+    if (event === PushEvent.PushResponseBody) {
+      const response = im.ResponseBody.decode(data)
+      return wanted(response.reqId) ? describeResponse(response) : undefined
+    }
   } catch {
     // Said below.
   }

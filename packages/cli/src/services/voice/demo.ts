@@ -1,12 +1,12 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { mintSid } from '@carillon/auth'
-import { signHmacSha256, signMd5, VoiceRoomClient, type WebSocketConstructor } from '@carillon/client/voice'
+import { VoiceRoomClient, type WebSocketConstructor } from '@carillon/client/voice'
 import { type VoiceAction, voice } from '@carillon/events'
 import { WebSocket } from 'ws'
 import { positiveInteger } from '../../option.ts'
 import type { DemoContext } from '../../service-info.ts'
 import { ToolError } from '../../tool-error.ts'
-import { signOptions } from './voice-member.ts'
+import { signOf } from './sign.ts'
 
 interface DemoMember {
   readonly userId: string
@@ -82,11 +82,10 @@ function nameOf(userId: string): string {
 }
 
 async function connect(baseUrl: string, sidSecret: string, userId: string): Promise<DemoMember> {
-  const { method, secret } = signOptions(process.env)
   const client = new VoiceRoomClient({
     endpoint: baseUrl,
     sid: () => mintSid(sidSecret, userId, Math.floor(Date.now() / 1_000) + 86_400),
-    sign: method === 'md5' ? signMd5 : signHmacSha256(secret),
+    sign: signOf(process.env),
     // Nobody is on the signalling channel of a demo: every notice counts as passed on.
     relay: () => {},
     WebSocket: WebSocket as unknown as WebSocketConstructor,
