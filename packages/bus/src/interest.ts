@@ -174,6 +174,8 @@ export class Interest<C extends AnyChannel> {
       this.#marks.delete(definition)
       return this.#streamOf(definition).mark()
     })
+    // Whoever asked may still wait for something else when this fails, and sees it after that.
+    mark.catch(() => {})
     this.#marks.set(definition, mark)
     return mark
   }
