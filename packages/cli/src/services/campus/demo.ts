@@ -1,19 +1,18 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { signDevice } from '@carillon/auth'
 import { NoResponders } from '@carillon/bus'
+import { CampusDevice, deviceSignature } from '@carillon/client/campus'
 import { type CampusEventName, campus } from '@carillon/events'
-import type { Socket } from 'socket.io-client'
 import { positiveInteger } from '../../option.ts'
 import { baseUrlOf, type DemoContext } from '../../service-info.ts'
 import { campus as service } from '../campus.ts'
-import { answerTo, connectDevice } from './device-client.ts'
+import { answerTo, handleAll } from './device-client.ts'
 
 type Behaviour = 'well' | 'silent' | 'wrong' | 'restless'
 
 interface DemoDevice {
   readonly serialNo: string
   readonly behaviour: Behaviour
-  readonly socket: Socket
+  readonly device: CampusDevice
 }
 
 const KEY = 'demo'
@@ -60,7 +59,7 @@ export async function runCampusDemo({ bus, options, print, signal, random }: Dem
     }
     return summary()
   } finally {
-    for (const { socket } of devices) socket.disconnect()
+    for (const { device } of devices) device.close()
   }
 
   async function enrol(index: number): Promise<DemoDevice> {
@@ -69,16 +68,17 @@ export async function runCampusDemo({ bus, options, print, signal, random }: Dem
     await bus.request(campus.device_put, {}, { serial_no: serialNo, device_key: KEY, class_id, school_id: 1 })
     const dice = random()
     const behaviour = dice < 0.8 ? 'well' : dice < 0.87 ? 'restless' : dice < 0.94 ? 'silent' : 'wrong'
-    const socket = connectDevice(baseUrl, '/socket/socket.io')
-    socket.on('connect', () =>
-      socket.emit('authentication', { signature: signDevice({ serialNo, deviceKey: KEY }) }),
-    )
-    socket.onAny((event: string, ...args: unknown[]) => {
-      const callback = args.at(-1)
-      if (typeof callback !== 'function' || behaviour === 'silent') return
-      callback(behaviour === 'wrong' ? { ack: false } : answerTo(event))
+    const device = new CampusDevice({
+      endpoint: baseUrl,
+      signature: () => deviceSignature(serialNo, KEY),
+      handlers: handleAll((event) => {
+        if (behaviour === 'silent') return new Promise(() => {})
+        return behaviour === 'wrong' ? { ack: false } : answerTo(event)
+      }),
+      reconnect: { maxMs: 2_000 },
     })
-    return { serialNo, behaviour, socket }
+    device.connect()
+    return { serialNo, behaviour, device }
   }
 
   /** Every second event is durable. */
@@ -102,13 +102,13 @@ export async function runCampusDemo({ bus, options, print, signal, random }: Dem
     }
   }
 
-  function toggleConnection({ socket }: DemoDevice): void {
-    if (socket.connected) socket.disconnect()
-    else socket.connect()
+  function toggleConnection({ device }: DemoDevice): void {
+    if (device.state.type === 'open') device.close()
+    else device.connect()
   }
 
   function summary(): string {
-    const connected = devices.filter(({ socket }) => socket.connected).length
+    const connected = devices.filter(({ device }) => device.state.type === 'open').length
     const told = Object.entries(outcomes).map(([outcome, times]) => `${times} ${outcome}`)
     return `${connected} of ${devices.length} devices connected; ${told.join(', ') || 'nothing pushed yet'}`
   }
