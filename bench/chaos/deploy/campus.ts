@@ -1,7 +1,7 @@
-import { signDevice } from '@carillon/auth'
+import { CampusDevice, deviceSignature } from '@carillon/client/campus'
 import { campus } from '@carillon/events'
 import { eventually } from '@carillon/testkit'
-import { io, type Socket } from 'socket.io-client'
+import { connectionOptions, countSessions } from './library-client.ts'
 import type { Traffic, TrafficOptions } from './traffic.ts'
 
 const KEY = 'key'
@@ -9,53 +9,35 @@ const PUBLISH_MS = 2_000
 const SETTLE_MS = 60_000
 const EVENT = 'bind_class'
 
-/** One device with the real client, which comes back to wherever discovery sends it. */
+/** One device, which comes back to wherever discovery sends it. */
 class Board {
   readonly serialNo: string
   published = 0
   acked = 0
   readonly #options: TrafficOptions
-  #socket: Socket | undefined
-  #stopped = false
+  readonly #device: CampusDevice
+  /** Closes it; that is not counted. */
+  readonly stop: () => void
 
   constructor(serialNo: string, options: TrafficOptions) {
     this.serialNo = serialNo
     this.#options = options
+    const { WebSocket: _, ...connection } = connectionOptions(options)
+    this.#device = new CampusDevice({
+      ...connection,
+      signature: () => deviceSignature(serialNo, KEY),
+      handlers: {
+        [EVENT]: ({ id }) => {
+          this.acked = Math.max(this.acked, Number(id))
+          return { ack: true }
+        },
+      },
+    })
+    this.stop = countSessions(this.#device, serialNo, options.sessions)
   }
 
-  async connect(): Promise<void> {
-    const { endPoints, sessions } = this.#options
-    const url = (await endPoints.of('campus')).replace(/^ws/, 'http')
-    if (this.#stopped) return
-    const socket = io(url, {
-      path: '/socket/socket.io',
-      transports: ['websocket'],
-      forceNew: true,
-      reconnection: false,
-      timeout: 10_000,
-    })
-    this.#socket = socket
-    const again = () => {
-      socket.disconnect()
-      if (!this.#stopped) void endPoints.backOff().then(() => this.connect())
-    }
-    const signature = signDevice({ serialNo: this.serialNo, deviceKey: KEY })
-    let authenticated = false
-    socket.on('connect', () => socket.emit('authentication', { signature }))
-    socket.on('auth:ok', () => {
-      authenticated = true
-      sessions.opened(this.serialNo)
-    })
-    socket.on('connect_error', again)
-    socket.on('disconnect', (reason) => {
-      if (this.#stopped) return
-      if (authenticated) sessions.closed(this.serialNo, reason)
-      again()
-    })
-    socket.on(EVENT, ({ id }: { id: number }, callback: (answer: object) => void) => {
-      this.acked = Math.max(this.acked, id)
-      callback({ ack: true })
-    })
+  connect(): Promise<void> {
+    return this.#device.connect()
   }
 
   async publish(): Promise<void> {
@@ -63,11 +45,6 @@ class Board {
     const at = { serialNo: this.serialNo, event: EVENT }
     await this.#options.bus.publishStored(campus.outbox, at, { id: n })
     this.published = n
-  }
-
-  stop(): void {
-    this.#stopped = true
-    this.#socket?.disconnect()
   }
 }
 

@@ -6,17 +6,13 @@ const RETRY_MAX_MS = 5_000
 
 /** Clients ask the discovery service where to connect, each time anew, and spread over time. */
 export class EndPoints {
-  readonly #url: string
+  /** Of the discovery service. */
+  readonly url: string
   readonly #random: () => number
 
   constructor(url: string, random: () => number) {
-    this.#url = url
+    this.url = url
     this.#random = random
-  }
-
-  /** Waits as long as a client does before it comes back: at most a second, evenly spread. */
-  async backOff(): Promise<void> {
-    await sleep(this.#random() * 1_000)
   }
 
   /** The endpoint for one client; asks until there is one. */
@@ -29,7 +25,7 @@ export class EndPoints {
   }
 
   async #ask(service: string): Promise<string | undefined> {
-    const url = `${this.#url}/iapi/websocket/end_point?service=${service}`
+    const url = `${this.url}/iapi/websocket/end_point?service=${service}`
     const response = await fetch(url, { signal: AbortSignal.timeout(TIMEOUT_MS) })
     const { error_code, end_point } = (await response.json()) as { error_code: number; end_point?: string }
     return error_code === 0 ? end_point : undefined

@@ -1,8 +1,9 @@
 import { DEVELOPMENT_SECRET, signToken } from '@carillon/auth'
+import { QuoteClient } from '@carillon/client/quote'
 import { quote } from '@carillon/events'
 import { eventually } from '@carillon/testkit'
 import { LatestValue } from './latest-value.ts'
-import { ReconnectingSocket } from './reconnecting-socket.ts'
+import { connectionOptions, countSessions } from './library-client.ts'
 import type { Traffic, TrafficOptions } from './traffic.ts'
 
 const MARKETS = 10
@@ -10,7 +11,8 @@ const PUBLISH_MS = 200
 const EVENT_ID = 'rollout'
 
 /** Clients that follow a market each. Quotes replace one another: what counts is the last one. */
-export function quoteTraffic({ clients, bus, endPoints, sessions }: TrafficOptions): Traffic {
+export function quoteTraffic(options: TrafficOptions): Traffic {
+  const { clients, bus, sessions } = options
   const prices = new LatestValue(MARKETS, (topic, price) => {
     if (!bus.connected) return
     const marketId = String(topic)
@@ -23,33 +25,31 @@ export function quoteTraffic({ clients, bus, endPoints, sessions }: TrafficOptio
     }
     bus.publish(quote.chloe, { eventId: EVENT_ID, marketId }, [item])
   })
-  const sockets = Array.from({ length: clients }, (_, i) => {
+  const punters = Array.from({ length: clients }, (_, i) => {
     const { topic, saw } = prices.follow(i)
-    return new ReconnectingSocket({
-      ...{ name: `punter ${i}`, service: 'quote', endPoints, sessions, finalCodes: [4403, 4429] },
-      async path() {
+    const client = new QuoteClient({
+      ...connectionOptions(options),
+      token() {
         const expires_at = new Date(Date.now() + 3_600_000).toISOString()
-        const token = await signToken(DEVELOPMENT_SECRET, { user_id: `u${i}`, expires_at })
-        return `/quote/do-not-look-back?authorization=bearer%20${token}`
-      },
-      opened: (send) =>
-        send(JSON.stringify({ commend: `order-slip-quote@chloe-market#${EVENT_ID}@${topic}` })),
-      received(frame) {
-        const { type, data } = JSON.parse(frame)
-        if (type === 'order-slip') saw(Number(data[0].price))
+        return signToken(DEVELOPMENT_SECRET, { user_id: `u${i}`, expires_at })
       },
     })
+    client.on('quote', ({ items: [item] }) => {
+      if (item && 'price' in item) saw(Number(item.price))
+    })
+    client.follow({ kind: 'chloe', eventId: EVENT_ID, marketId: String(topic) })
+    return { client, stop: countSessions(client, `punter ${i}`, sessions) }
   })
   return {
     async start() {
-      await Promise.all(sockets.map((socket) => socket.connect()))
+      await Promise.all(punters.map(({ client }) => client.connect()))
       await eventually(() => sessions.connected === clients, 60_000)
       prices.start(PUBLISH_MS)
     },
     finish: () => prices.finish(),
     stop() {
       prices.stop()
-      for (const socket of sockets) socket.stop()
+      for (const { stop } of punters) stop()
     },
   }
 }

@@ -36,6 +36,11 @@ export class Sessions {
     if (final) this.#lost.push(`${client} was closed with ${code}`)
   }
 
+  /** A connection ended before it had been opened, with a code after which the client does not come back. */
+  refused(client: string, code: number | string): void {
+    this.#lost.push(`${client} was closed with ${code}`)
+  }
+
   /** What the rollouts cost since then: how many came back, and most in one second. */
   since(sinceMs: number): { readonly reconnects: number; readonly peakPerSecond: number } {
     const times = this.#opened.filter((atMs) => atMs >= sinceMs)

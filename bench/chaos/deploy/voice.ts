@@ -1,46 +1,28 @@
-import { DEVELOPMENT_SECRET, mintSid, signFrame } from '@carillon/auth'
+import { DEVELOPMENT_SECRET, mintSid } from '@carillon/auth'
+import { VoiceRoomClient } from '@carillon/client/voice'
 import { voice, voiceEventsStream } from '@carillon/events'
 import { eventually } from '@carillon/testkit'
-import { ReconnectingSocket } from './reconnecting-socket.ts'
+import { connectionOptions, countSessions } from './library-client.ts'
 import type { Traffic, TrafficOptions } from './traffic.ts'
 
 const ROOM_SIZE = 5
 const PUBLISH_MS = 500
-const PING_MS = 5_000
 const ANSWER_MS = 60_000
 
 /** Members of rooms, who report every notice; nobody may be evicted, and every notice is answered. */
-export function voiceTraffic({ clients, bus, endPoints, sessions, random }: TrafficOptions): Traffic {
+export function voiceTraffic(options: TrafficOptions): Traffic {
+  const { clients, bus, sessions, random } = options
   const members = Array.from({ length: clients }, (_, i) => {
     const userId = `member${i}`
-    let credentials = { sid: '', online_token: '' }
-    const frame = (fields: Record<string, string>) =>
-      signFrame(
-        { ...credentials, timestamp: Math.floor(Date.now() / 1_000), ...fields },
-        { method: 'md5', secret: '' },
-      )
-    const socket: ReconnectingSocket = new ReconnectingSocket({
-      ...{ name: userId, service: 'voice', endPoints, sessions, finalCodes: [4401, 4403, 4409, 4410, 4429] },
-      path() {
-        const sid = mintSid(DEVELOPMENT_SECRET, userId, Math.floor(Date.now() / 1_000) + 3_600)
-        credentials = { sid, online_token: '' }
-        return `/?sid=${encodeURIComponent(sid)}`
-      },
-      opened: () => {},
-      received(text) {
-        const { action, online_token, user_id } = JSON.parse(text)
-        if (action === 'create_token') {
-          credentials = { ...credentials, online_token }
-          socket.send(frame({ action: 'ping' }))
-        } else if (action === 'send_topic_msg')
-          socket.send(frame({ action: 'send_topic_msg_report', user_id: String(user_id) }))
-      },
+    const client = new VoiceRoomClient({
+      ...connectionOptions(options),
+      sid: () => mintSid(DEVELOPMENT_SECRET, userId, Math.floor(Date.now() / 1_000) + 3_600),
+      // It is reported when this is done.
+      relay: () => {},
     })
     return {
-      ...{ userId, room: `rollout${Math.floor(i / ROOM_SIZE)}`, socket },
-      ping() {
-        if (credentials.online_token !== '') socket.send(frame({ action: 'ping' }))
-      },
+      ...{ userId, room: `rollout${Math.floor(i / ROOM_SIZE)}`, client },
+      stop: countSessions(client, userId, sessions),
     }
   })
   let asked = 0
@@ -61,7 +43,7 @@ export function voiceTraffic({ clients, bus, endPoints, sessions, random }: Traf
   }
   return {
     async start() {
-      await Promise.all(members.map(({ socket }) => socket.connect()))
+      await Promise.all(members.map(({ client }) => client.connect()))
       await eventually(() => sessions.connected === clients, 60_000)
       for (const { userId, room } of members) {
         const headers = { 'Carillon-Delivery': 'broadcast' }
@@ -72,12 +54,7 @@ export function voiceTraffic({ clients, bus, endPoints, sessions, random }: Traf
         const { members: there } = await bus.request(voice.room_state, {}, { channel_name: room })
         return there.every(({ online }) => online) && there.length > 0
       }, 60_000)
-      timers.push(
-        setInterval(() => {
-          for (const member of members) member.ping()
-        }, PING_MS),
-        setInterval(() => void publish().catch(() => {}), PUBLISH_MS),
-      )
+      timers.push(setInterval(() => void publish().catch(() => {}), PUBLISH_MS))
     },
     async finish() {
       clearInterval(timers.pop())
@@ -97,7 +74,7 @@ export function voiceTraffic({ clients, bus, endPoints, sessions, random }: Traf
     },
     stop() {
       for (const timer of timers) clearInterval(timer)
-      for (const { socket } of members) socket.stop()
+      for (const { stop } of members) stop()
     },
   }
 }
