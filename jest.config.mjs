@@ -17,4 +17,6 @@ export default {
   testEnvironment: 'node',
   testEnvironmentOptions: { customExportConditions: ['source', 'node', 'node-addons'] },
   testTimeout: 90_000,
+  // What a worker keeps of earlier files makes the collection of garbage its main work.
+  workerIdleMemoryLimit: '800MB',
 }
